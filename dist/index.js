@@ -35267,281 +35267,6 @@ function parseDigestTag(tag) {
     return { tag, names: parseDigest(`sha256:${match[1] ?? ''}`), role: role ?? 'fallback' };
 }
 
-// EXTERNAL MODULE: ./node_modules/picomatch/index.js
-var picomatch = __nccwpck_require__(4006);
-var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
-;// CONCATENATED MODULE: ./src/plan/glob.ts
-/**
- * Globs of repository names: `*` within a path component, `**` across them, `?` for one character. In time that grows with
- * the lengths of glob and name alone: as a regular expression, `a*a*a*a*a*b` takes minutes for one name of many a's. Means
- * what picomatch 4 means by it, for names of repositories; rarer forms are left to it, with few wildcards. Pure.
- */
-
-/** As a regular expression, one with three takes milliseconds for the longest of names, and one with five minutes. */
-const MOST_WILDCARDS = 3;
-/** A name has 255 characters at most. */
-const LONGEST = 1000;
-/** @returns why a glob can't be followed, in words, or `undefined` */
-function globMistake(glob) {
-    if (glob.length > LONGEST) {
-        return `longer than ${LONGEST} characters`;
-    }
-    const wildcards = glob.match(/[*?]+/g) ?? [];
-    return isCommon(glob) || wildcards.length <= MOST_WILDCARDS
-        ? undefined
-        : `too hard to match: beside a class such as \`[ab]\`, or a \`**\` that isn't a whole component, it may have ${MOST_WILDCARDS} wildcards`;
-}
-/** @returns whether a name of a repository matches */
-function globMatcher(glob) {
-    if (!isCommon(glob)) {
-        // Repository names have no hidden files: `.` at the start of a component is not special.
-        return picomatch_default()(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true });
-    }
-    const items = itemsOf(glob);
-    return (repository) => matches(items, repository);
-}
-function isCommon(glob) {
-    return (!glob.includes('**/**') &&
-        !glob.startsWith('./') &&
-        glob.split('/').every((component) => component === '**' || !/^$|\*\*|[[\]^!]/.test(component)));
-}
-/**
- * Each is one character, `?`, `*` (any part of one component), `**` with its slash (any components, or none), or the `**`
- * at the end, with the slash before it (all that follows, or nothing).
- */
-function itemsOf(glob) {
-    const components = glob.split('/');
-    const last = components.length - 1;
-    return components.flatMap((component, n) => {
-        if (component === '**') {
-            return [n === last ? '**' : '**/'];
-        }
-        // With a `*` before its slash the last `**` wants that slash, and `team/**` includes `team`.
-        const isBeforeRest = n === last - 1 && components[last] === '**' && !component.endsWith('*');
-        return [...Array.from(component), ...(n === last || isBeforeRest ? [] : ['/'])];
-    });
-}
-function matches(items, name) {
-    const width = name.length + 1;
-    /** from where it was found that nothing leads to the end */
-    const tried = new Uint8Array((items.length + 1) * width);
-    const from = (item, at) => {
-        const here = item * width + at;
-        if (tried[here] === 1) {
-            return false;
-        }
-        tried[here] = 1;
-        const wanted = items[item];
-        const isWithin = at < name.length && name[at] !== '/';
-        switch (wanted) {
-            case undefined:
-                return at === name.length;
-            case '**':
-                return at === 0 || name[at - 1] === '/' || at === name.length || name[at] === '/';
-            case '?':
-                return isWithin && from(item + 1, at + 1);
-            case '*':
-                return from(item + 1, at) || (isWithin && from(item, at + 1));
-            case '**/': {
-                const slash = name.indexOf('/', at);
-                return from(item + 1, at) || (slash >= 0 && from(item, slash + 1));
-            }
-            default:
-                return name[at] === wanted && from(item + 1, at + 1);
-        }
-    };
-    return from(0, 0);
-}
-
-;// CONCATENATED MODULE: ./src/plan/selection.ts
-/** Which repositories a run looks at: the patterns of the input `repositories`. Pure. */
-
-
-const PATTERN = /^!?[a-z0-9._/*?[\]^!-]+$/;
-/** @returns what is wrong with a pattern, in words, or `undefined` */
-function patternMistake(pattern) {
-    const glob = pattern.replace(/^!/, '');
-    if (!PATTERN.test(pattern) || glob === '' || glob.startsWith('/') || glob.endsWith('/')) {
-        return 'not a repository name or glob';
-    }
-    return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : globMistake(glob);
-}
-function isPlain(glob) {
-    return !/[*?[\]^!]/.test(glob);
-}
-/**
- * @param patterns repository names and globs (`*` stays within a path component, `**` crosses them); `!`
- *   excludes. As in a workflow's `paths`, the last pattern that matches decides. None means all, and a
- *   list that starts with an exclusion starts from all.
- */
-function selectRepositories(patterns) {
-    const rules = patterns.map((pattern) => {
-        const excludes = pattern.startsWith('!');
-        const glob = excludes ? pattern.slice(1) : pattern;
-        return { excludes, glob, matches: globMatcher(glob) };
-    });
-    const fromAll = rules[0]?.excludes ?? true;
-    const includes = (repository) => {
-        const last = rules.findLast(({ matches }) => matches(repository));
-        return last === undefined ? fromAll : !last.excludes;
-    };
-    const wanted = rules.filter(({ excludes }) => !excludes).map(({ glob }) => glob);
-    const names = !fromAll && wanted.every(isPlain) ? [...new Set(wanted)].filter(includes).sort() : undefined;
-    return { includes, names };
-}
-
-;// CONCATENATED MODULE: ./src/oci/pinned.ts
-/** References that name a manifest by its digest, as people and tools write them. Pure. */
-
-
-const UNKNOWN = { kind: 'unknown' };
-const COMMENT = /\s#/;
-/** Hosts are compared without regard to case and to the ports that a scheme implies. */
-function normalHost(host) {
-    return host.toLowerCase().replace(/:(?:443|80)$/, '');
-}
-/**
- * `[scheme://][host/]repository[:tag]@digest`. The first of several components is a host where Docker
- * takes it for one (distribution/reference, splitDockerDomain): it holds a dot, a colon or a capital, or
- * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
- * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
- */
-function parsePinned(line, registryHost) {
-    const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
-    const at = reference.lastIndexOf('@');
-    const whole = reference.slice(0, at);
-    const digest = reference.slice(at + 1);
-    if (!isDigest(digest) || /\s/.test(whole)) {
-        return UNKNOWN;
-    }
-    const bare = whole.replace(/^https?:\/\//i, '');
-    const slash = bare.indexOf('/');
-    const first = slash < 0 ? '' : bare.slice(0, slash);
-    const ours = first !== '' && normalHost(first) === normalHost(registryHost);
-    const named = ours ? bare.slice(slash + 1) : bare;
-    const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
-    const repository = colon < 0 ? named : named.slice(0, colon);
-    if (!ours && (bare !== whole || /[.:A-Z]/.test(first) || first === 'localhost')) {
-        return {
-            kind: 'unknown',
-            note: isRepository(repository) && bare === whole
-                ? `another registry; if not, put ${registryHost}/ in front`
-                : 'another registry',
-        };
-    }
-    if (!isRepository(repository) || (colon >= 0 && !isTag(named.slice(colon + 1)))) {
-        return UNKNOWN;
-    }
-    return { kind: 'manifest', repository, digest };
-}
-
-;// CONCATENATED MODULE: ./src/plan/protection.ts
-/**
- * The entries of `protect` and `protect-files`: manifests and whole repositories that are never deleted, with
- * everything that they reach. Pure. Only says who asked for what; `plan.ts` makes roots of it.
- */
-
-
-
-
-const PROTECT = '`protect`';
-/**
- * Reads the input `protect`: digests, `repository@digest` (with or without the registry's host in front) and
- * globs of repositories, one per line or separated by commas.
- *
- * @param registryHost `host` or `host:port` of the registry to clean
- * @param mistake told of each entry that is none of these; of one that has the registry's host in front, but not its
- *   port, with what stands behind that
- */
-function readProtect(text, registryHost, mistake) {
-    const digests = new Map();
-    const pinned = new Map();
-    const repositories = [];
-    const entries = text.split(/[\n,]/).map((entry) => entry.trim());
-    for (const entry of entries.filter((each) => each !== '' && !each.startsWith('#'))) {
-        const reading = entry.includes('@') ? parsePinned(entry, registryHost) : undefined;
-        const globs = [entry, withoutHost(entry, registryHost)].filter((glob) => patternMistake(glob) === undefined && !glob.startsWith('!'));
-        const behind = behindPortlessHost(entry, registryHost);
-        if (behind !== undefined) {
-            mistake(entry, behind);
-        }
-        else if (isDigest(entry)) {
-            digests.set(entry, [PROTECT]);
-        }
-        else if (reading?.kind === 'manifest') {
-            const { repository, digest } = reading;
-            pinned.set(repository, (pinned.get(repository) ?? new Set()).add(digest));
-        }
-        else if (globs.length > 0) {
-            // Both: a mirror's repositories may begin with a host, and protecting too much does no harm.
-            repositories.push(...new Set(globs));
-        }
-        else {
-            mistake(entry);
-        }
-    }
-    return { digests, pinned, repositories };
-}
-/** Names may begin with a host, as those of mirrors do. With this very one, the port was forgotten as a rule. */
-function behindPortlessHost(entry, registryHost) {
-    const host = registryHost.replace(/:\d+$/, '');
-    const behind = withoutHost(entry, host);
-    return host !== registryHost && behind !== entry && behind !== '' ? behind : undefined;
-}
-/** With the host in front, a name would match no repository, and silently protect nothing. */
-function withoutHost(entry, registryHost) {
-    const bare = entry.replace(/^https?:\/\//i, '');
-    return bare.toLowerCase().startsWith(`${registryHost}/`)
-        ? bare.slice(registryHost.length + 1)
-        : entry;
-}
-/** The protection together with the digests that files hold. */
-function withFiles(protection, files) {
-    const digests = new Map(protection.digests);
-    for (const [file, found] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
-        for (const digest of found) {
-            digests.set(digest, [...(digests.get(digest) ?? []), file]);
-        }
-    }
-    return { ...protection, digests };
-}
-/**
- * @param repositories all that the registry has
- * @returns the names and globs that match none of them, and so protect nothing
- */
-function unmatched(protection, registryHost, repositories) {
-    const { repositories: globs, pinned } = protection;
-    const known = new Set(repositories);
-    const bare = (glob) => withoutHost(glob, registryHost);
-    const isMatched = new Set(globs.filter((glob) => repositories.some(globMatcher(glob))).map(bare));
-    const missing = [...pinned.keys()].filter((repository) => !known.has(repository));
-    return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
-}
-/** The same globs are asked of every repository, several times. */
-const matchers = new WeakMap();
-function matcherOf(globs) {
-    const each = matchers.get(globs) ?? globs.map(globMatcher);
-    matchers.set(globs, each);
-    return (repository) => each.some((matches) => matches(repository));
-}
-function protectionIn(repository, protection) {
-    const { digests, repositories } = protection;
-    const pinned = protection.pinned.get(repository) ?? new Set();
-    const isWhole = matcherOf(repositories)(repository);
-    return {
-        of(digest) {
-            const others = digests.get(digest) ?? [];
-            const isNamed = isWhole || pinned.has(digest);
-            return isNamed && !others.includes(PROTECT) ? [PROTECT, ...others] : others;
-        },
-        named: () => new Set([...digests.keys(), ...pinned]),
-    };
-}
-/** So that whoever reads of a gap finds the file that the digest stands in. */
-function someOf(by) {
-    return [...by.slice(0, 1), ...(by.length > 1 ? [`${by.length - 1} more`] : [])].join(' and ');
-}
-
 ;// CONCATENATED MODULE: ./src/text/printable.ts
 /** Makes text that anybody may have written safe to print. Pure. */
 /**
@@ -35610,6 +35335,9 @@ const CODES = [
     /** the registry denies what it has just shown */
     'answers-contradict',
     'still-referenced',
+    /** no run can delete this manifest, for a reason that lies in it alone */
+    'undeletable',
+    'quota-used-up',
     'digest-mismatch',
     'rate-limited',
     'proxy-refused',
@@ -35700,7 +35428,7 @@ const MONTHS = /^(?:M|mo|mos|mon|mons|mths?|months?)$/;
 /** Nobody keeps an image for so short a time, and a number alone would be taken for it. */
 const MILLISECONDS = /^(?:ms|msecs?|milliseconds?)?$/i;
 /** Twice as long as anybody keeps an image; a time of the registry can still be reckoned with it. */
-const duration_LONGEST = ms_default()('100y');
+const LONGEST = ms_default()('100y');
 /** @returns milliseconds, or what is wrong with it, in words; those are empty when nothing special is */
 function parseDuration(text) {
     if (text === '0') {
@@ -35718,7 +35446,7 @@ function parseDuration(text) {
         return { why: isSeveral(text) ? 'there is more than one unit: write `90m` for `1h30m`' : '' };
     }
     const duration = Number(number) * length;
-    return duration <= duration_LONGEST ? duration : { why: 'it is longer than 100 years' };
+    return duration <= LONGEST ? duration : { why: 'it is longer than 100 years' };
 }
 /** One of the unit in milliseconds; `undefined` for a word that isn't a unit. */
 function lengthOf(unit) {
@@ -36026,6 +35754,7 @@ function prettyBytes(number, options) {
  */
 
 
+const MINUTE = 60_000;
 const DAY = 86_400_000;
 const NUMBER = new Intl.NumberFormat('en');
 const DIGEST_START = 12;
@@ -36066,1159 +35795,32 @@ function age(created, now) {
     const months = Math.floor(days / 30.44);
     return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
 }
+/** `2026-12-23 03:00 UTC`, the minute in which it is */
+function moment(epochMilliseconds) {
+    return `${new Date(epochMilliseconds).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+/** `03:00 UTC`: the first full minute that isn't before it */
+function timeOfDay(epochMilliseconds) {
+    return moment(Math.ceil(epochMilliseconds / MINUTE) * MINUTE).slice(-9);
+}
 /** `sha256:0123456789ab`: enough to find it, for sentences. */
 function shortDigest(digest) {
     const start = digest.indexOf(':') + 1;
     return digest.slice(0, start + DIGEST_START);
 }
 
-;// CONCATENATED MODULE: external "node:fs"
-const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-;// CONCATENATED MODULE: ./src/text/error.ts
-/** Words for a thrown value: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
-/** The `code` that Node puts on errors of the system, of TLS and of parsers, or `''`. */
-function codeOf(error) {
-    return textOf(error, 'code');
-}
-/** The message. It may quote what anybody has written. */
-function messageOf(error, otherwise = String(error)) {
-    return textOf(error, 'message') || otherwise;
-}
-function textOf(error, property) {
-    const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
-    return typeof value === 'string' ? value : '';
+;// CONCATENATED MODULE: ./src/action/list.ts
+/** The entries of an input that takes several. Pure. */
+/** @returns the entries without the spaces around them; none for an empty line */
+function entriesOf(text, separator = '\n') {
+    const all = text.split(separator).map((entry) => entry.trim());
+    return all.filter((entry) => entry !== '');
 }
 
 ;// CONCATENATED MODULE: external "node:fs/promises"
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises");
-;// CONCATENATED MODULE: ./node_modules/yocto-queue/index.js
-/*
-How it works:
-`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
-*/
-
-class Node {
-	value;
-	next;
-
-	constructor(value) {
-		this.value = value;
-	}
-}
-
-class Queue {
-	#head;
-	#tail;
-	#size;
-
-	constructor() {
-		this.clear();
-	}
-
-	enqueue(value) {
-		const node = new Node(value);
-
-		if (this.#head) {
-			this.#tail.next = node;
-			this.#tail = node;
-		} else {
-			this.#head = node;
-			this.#tail = node;
-		}
-
-		this.#size++;
-	}
-
-	dequeue() {
-		const current = this.#head;
-		if (!current) {
-			return;
-		}
-
-		this.#head = this.#head.next;
-		this.#size--;
-
-		// Clean up tail reference when queue becomes empty
-		if (!this.#head) {
-			this.#tail = undefined;
-		}
-
-		return current.value;
-	}
-
-	peek() {
-		if (!this.#head) {
-			return;
-		}
-
-		return this.#head.value;
-
-		// TODO: Node.js 18.
-		// return this.#head?.value;
-	}
-
-	clear() {
-		this.#head = undefined;
-		this.#tail = undefined;
-		this.#size = 0;
-	}
-
-	get size() {
-		return this.#size;
-	}
-
-	* [Symbol.iterator]() {
-		let current = this.#head;
-
-		while (current) {
-			yield current.value;
-			current = current.next;
-		}
-	}
-
-	* drain() {
-		while (this.#head) {
-			yield this.dequeue();
-		}
-	}
-}
-
-;// CONCATENATED MODULE: ./node_modules/p-limit/index.js
-
-
-function pLimit(concurrency) {
-	let rejectOnClear = false;
-
-	if (typeof concurrency === 'object') {
-		({concurrency, rejectOnClear = false} = concurrency);
-	}
-
-	validateConcurrency(concurrency);
-
-	if (typeof rejectOnClear !== 'boolean') {
-		throw new TypeError('Expected `rejectOnClear` to be a boolean');
-	}
-
-	const queue = new Queue();
-	let activeCount = 0;
-
-	const resumeNext = () => {
-		// Process the next queued function if we're under the concurrency limit
-		if (activeCount < concurrency && queue.size > 0) {
-			activeCount++;
-			queue.dequeue().run();
-		}
-	};
-
-	const next = () => {
-		activeCount--;
-		resumeNext();
-	};
-
-	const run = async (function_, resolve, arguments_) => {
-		// Execute the function and capture the result promise
-		const result = (async () => function_(...arguments_))();
-
-		// Resolve immediately with the promise (don't wait for completion)
-		resolve(result);
-
-		// Wait for the function to complete (success or failure)
-		// We catch errors here to prevent unhandled rejections,
-		// but the original promise rejection is preserved for the caller
-		try {
-			await result;
-		} catch {}
-
-		// Decrement active count and process next queued function
-		next();
-	};
-
-	const enqueue = (function_, resolve, reject, arguments_) => {
-		const queueItem = {reject};
-
-		// Queue the internal resolve function instead of the run function
-		// to preserve the asynchronous execution context.
-		new Promise(internalResolve => { // eslint-disable-line promise/param-names
-			queueItem.run = internalResolve;
-			queue.enqueue(queueItem);
-		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
-
-		// Start processing immediately if we haven't reached the concurrency limit
-		if (activeCount < concurrency) {
-			resumeNext();
-		}
-	};
-
-	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
-		enqueue(function_, resolve, reject, arguments_);
-	});
-
-	Object.defineProperties(generator, {
-		activeCount: {
-			get: () => activeCount,
-		},
-		pendingCount: {
-			get: () => queue.size,
-		},
-		clearQueue: {
-			value() {
-				if (!rejectOnClear) {
-					queue.clear();
-					return;
-				}
-
-				const abortError = AbortSignal.abort().reason;
-
-				while (queue.size > 0) {
-					queue.dequeue().reject(abortError);
-				}
-			},
-		},
-		concurrency: {
-			get: () => concurrency,
-
-			set(newConcurrency) {
-				validateConcurrency(newConcurrency);
-				concurrency = newConcurrency;
-
-				queueMicrotask(() => {
-					// eslint-disable-next-line no-unmodified-loop-condition
-					while (activeCount < concurrency && queue.size > 0) {
-						resumeNext();
-					}
-				});
-			},
-		},
-		map: {
-			async value(iterable, function_) {
-				const promises = [];
-
-				try {
-					Array.from(iterable, (value, index) => {
-						const promise = generator(function_, value, index);
-						promises.push(promise);
-						return promise;
-					});
-				} catch (error) {
-					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
-					for (const promise of promises) {
-						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
-					}
-
-					throw error;
-				}
-
-				return Promise.all(promises);
-			},
-		},
-	});
-
-	return generator;
-}
-
-function limitFunction(function_, options) {
-	const limit = pLimit(options);
-
-	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
-	Object.defineProperty(limitedFunction, 'clearQueue', {
-		value: limit.clearQueue,
-	});
-
-	return limitedFunction;
-}
-
-function validateConcurrency(concurrency) {
-	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
-		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
-	}
-}
-
-;// CONCATENATED MODULE: ./node_modules/p-map/index.js
-function pMap(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, false);
-}
-
-function pMapSettled(iterable, mapper, options) {
-	return mapConcurrently(iterable, mapper, options, true);
-}
-
-function pMapKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, false);
-}
-
-function pMapSettledKeyed(input, mapper, options) {
-	return mapKeyed(input, mapper, options, true);
-}
-
-// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
-async function mapKeyed(input, mapper, options, isSettled) {
-	const entries = getKeyedEntries(input);
-
-	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
-		try {
-			if (inputResult.status === 'rejected') {
-				throw inputResult.reason;
-			}
-
-			const result = await mapper(inputResult.value, key);
-
-			if (result === pMapSkip || result === pMapStop) {
-				return result;
-			}
-
-			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
-		} catch (error) {
-			if (!isSettled) {
-				throw error;
-			}
-
-			return [key, {status: 'rejected', reason: error}];
-		}
-	}, options, false);
-
-	if (input instanceof Map) {
-		return new Map(mappedEntries);
-	}
-
-	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
-	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
-}
-
-// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
-async function mapConcurrently(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		stopOnError = true,
-		signal,
-	} = {},
-	isSettled,
-) {
-	return new Promise((resolve_, reject_) => {
-		validateOptions(iterable, mapper, concurrency);
-
-		const result = [];
-		// Stage the errors by index, like `result`, so they are reported in input order.
-		const errors = [];
-		let skippedCount = 0;
-		let isResolved = false;
-		let isIterableDone = false;
-		const pendingIndexes = new Set();
-		let doneIndex = Number.POSITIVE_INFINITY;
-		let currentIndex = 0;
-		const iterator = getIterator(iterable);
-
-		const signalListener = () => {
-			reject(signal.reason);
-		};
-
-		const cleanup = () => {
-			signal?.removeEventListener('abort', signalListener);
-		};
-
-		const resolve = value => {
-			resolve_(value);
-			cleanup();
-		};
-
-		const reject = reason => {
-			if (isResolved) {
-				return;
-			}
-
-			isResolved = true;
-			reject_(reason);
-			cleanup();
-
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-		};
-
-		if (signal) {
-			if (signal.aborted) {
-				reject(signal.reason);
-				return;
-			}
-
-			signal.addEventListener('abort', signalListener, {once: true});
-		}
-
-		const pull = createPuller(iterator);
-
-		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
-		const settleIfFinished = () => {
-			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
-				return;
-			}
-
-			for (const index of pendingIndexes) {
-				if (index < doneIndex) {
-					return;
-				}
-			}
-
-			if (!stopOnError) {
-				const collectedErrors = [];
-
-				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
-					if (index in errors) {
-						collectedErrors.push(errors[index]);
-					}
-				}
-
-				if (collectedErrors.length > 0) {
-					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
-					return;
-				}
-			}
-
-			isResolved = true;
-
-			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
-			if (!isIterableDone) {
-				closeIterator(iterator);
-			}
-
-			// `done` is final, like `for await`, so a `done` that lands between two elements ends
-			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
-			const lastIndex = Math.min(doneIndex, result.length);
-
-			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
-			if (lastIndex === result.length && skippedCount === 0) {
-				resolve(result);
-				return;
-			}
-
-			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
-			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
-		};
-
-		const next = async () => {
-			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
-			if (isResolved || currentIndex >= doneIndex) {
-				return;
-			}
-
-			// Take the index when the pull starts, not when it resolves, so a source that settles
-			// its `next()` calls out of call order still gets the right position.
-			const index = currentIndex++;
-			pendingIndexes.add(index);
-
-			let nextItem;
-			try {
-				nextItem = await pull();
-			} catch (error) {
-				pendingIndexes.delete(index);
-
-				if (index < doneIndex) {
-					throw error;
-				}
-
-				settleIfFinished();
-				return;
-			}
-
-			if (nextItem.done) {
-				pendingIndexes.delete(index);
-				doneIndex = Math.min(doneIndex, index);
-				isIterableDone = true;
-				settleIfFinished();
-				return;
-			}
-
-			// Intentionally detached
-			const runner = (async () => {
-				try {
-					const element = await nextItem.value;
-
-					if (isResolved || index >= doneIndex) {
-						return;
-					}
-
-					const value = await mapper(element, index);
-
-					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
-					if (index >= doneIndex) {
-						return;
-					}
-
-					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
-					if (value === pMapStop) {
-						doneIndex = index;
-						return;
-					}
-
-					if (value === pMapSkip) {
-						skippedCount++;
-					}
-
-					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
-				} catch (error) {
-					if (index >= doneIndex) {
-						return;
-					}
-
-					if (isSettled) {
-						result[index] = {status: 'rejected', reason: error};
-					} else if (stopOnError) {
-						reject(error);
-						return;
-					} else {
-						errors[index] = error;
-					}
-				} finally {
-					pendingIndexes.delete(index);
-					settleIfFinished();
-				}
-
-				// If the iterable throws we can't really continue regardless of `stopOnError` state
-				// since an iterable is likely to continue throwing after it throws once.
-				// If we continue calling `next()` indefinitely we will likely end up
-				// in an infinite loop of failed iteration.
-				try {
-					await next();
-				} catch (error) {
-					reject(error);
-				}
-			})();
-
-			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
-			runner.then(() => new Promise(() => {})).then(resolve_);
-		};
-
-		// Create the concurrent runners in a detached (non-awaited)
-		// promise. We need this so we can await the `next()` calls
-		// to stop creating runners before hitting the concurrency limit
-		// if the iterable has already been marked as done or a mapper stopped.
-		// NOTE: We *must* do this for async iterators otherwise we'll spin up
-		// infinite `next()` calls by default and never start the event loop.
-		(async () => {
-			for (let index = 0; index < concurrency; index++) {
-				try {
-					// eslint-disable-next-line no-await-in-loop
-					await next();
-				} catch (error) {
-					reject(error);
-					break;
-				}
-
-				if (isResolved || currentIndex >= doneIndex) {
-					break;
-				}
-			}
-		})();
-	});
-}
-
-function pMapIterable(
-	iterable,
-	mapper,
-	{
-		concurrency = Number.POSITIVE_INFINITY,
-		backpressure = concurrency,
-		preserveOrder = true,
-	} = {},
-) {
-	validateOptions(iterable, mapper, concurrency);
-
-	if (!isLimit(backpressure, concurrency)) {
-		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
-	}
-
-	return {
-		[Symbol.asyncIterator]() {
-			// `isDone` lives outside the generator so the wrapper below can set it the moment the
-			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
-			// so its `finally` would not run until much later and workers finishing in the meantime
-			// would keep pulling and mapping input for nobody.
-			let isDone = false;
-
-			const generator = (async function * () {
-				const iterator = getIterator(iterable);
-
-				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
-				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
-				// run O(n²) whenever `backpressure` let the array grow, which is the default.
-				let promises = [];
-				let headIndex = 0;
-				let isIterableDone = false;
-
-				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
-				let doneIndex = Number.POSITIVE_INFINITY;
-
-				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
-				let readingCount = 0;
-				let runningMappersCount = 0;
-
-				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
-				const mapperWaiters = new Map();
-				let mapperWaiterCount = 0;
-				let wokenMapperWaiterCount = 0;
-
-				const releaseMapperSlot = () => {
-					if (wokenMapperWaiterCount === mapperWaiterCount) {
-						runningMappersCount--;
-						return;
-					}
-
-					mapperWaiters.get(wokenMapperWaiterCount)();
-					mapperWaiters.delete(wokenMapperWaiterCount++);
-				};
-
-				let index = 0;
-
-				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
-				let stopIndex = Number.POSITIVE_INFINITY;
-
-				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
-				let fillIndex = 0;
-				let wake;
-
-				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
-				const unfilledIndexes = new Set();
-
-				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
-				const fillSlot = result => {
-					promises[fillIndex++] = result;
-					wake?.(result);
-					wake = undefined;
-				};
-
-				const pull = createPuller(iterator);
-
-				function trySpawn() {
-					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
-					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
-						return;
-					}
-
-					readingCount++;
-
-					// Take the index when the pull starts, not when it resolves, so a source that
-					// settles its `next()` calls out of call order still gets the right position.
-					const currentIndex = index++;
-
-					// Errors must be returned as a value instead of rejecting, otherwise a promise that
-					// the consumer abandons after an earlier error becomes an unhandled rejection.
-					const promise = (async () => {
-						try {
-							let element;
-							try {
-								const {done, value} = await pull();
-
-								if (done) {
-									isIterableDone = true;
-									doneIndex = Math.min(doneIndex, currentIndex);
-									return {done: true};
-								}
-
-								// Spawn if still below the reading and backpressure limits
-								trySpawn();
-
-								element = await value;
-
-								if (runningMappersCount < concurrency) {
-									runningMappersCount++;
-								} else {
-									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
-									await new Promise(resolve => {
-										mapperWaiters.set(mapperWaiterCount++, resolve);
-									});
-								}
-							} finally {
-								readingCount--;
-							}
-
-							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
-							trySpawn();
-
-							let returnValue;
-							try {
-								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
-								if (isDone || currentIndex > stopIndex) {
-									return {done: false, value: pMapSkip};
-								}
-
-								returnValue = await mapper(element, currentIndex);
-							} finally {
-								releaseMapperSlot();
-							}
-
-							if (returnValue === pMapStop) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							}
-
-							return {done: false, value: returnValue};
-						} catch (error) {
-							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
-							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
-							if (preserveOrder) {
-								stopIndex = Math.min(stopIndex, currentIndex);
-							} else if (currentIndex < doneIndex) {
-								isDone = true;
-							}
-
-							return {error};
-						}
-					})();
-
-					if (preserveOrder) {
-						promises.push(promise);
-						return;
-					}
-
-					promises.push(undefined);
-
-					unfilledIndexes.add(currentIndex);
-
-					// The worker never rejects, as errors are returned as a value.
-					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
-					promise.then(result => {
-						// The slot was already given back, as the pull came after the end of the source.
-						if (!unfilledIndexes.delete(currentIndex)) {
-							return;
-						}
-
-						if (result.done) {
-							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
-							for (const unfilledIndex of unfilledIndexes) {
-								if (unfilledIndex > currentIndex) {
-									unfilledIndexes.delete(unfilledIndex);
-									fillSlot({done: true});
-								}
-							}
-						}
-
-						fillSlot(result);
-					});
-				}
-
-				trySpawn();
-
-				try {
-					while (headIndex < promises.length) {
-						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
-						// eslint-disable-next-line no-await-in-loop
-						const result = await (promises[headIndex] ?? new Promise(resolve => {
-							wake = resolve;
-						}));
-						const {done, value} = result;
-
-						// Release the entry instead of leaving it for a `shift()` to move, and drop the
-						// consumed prefix once it is at least half the array. That keeps the backing
-						// store proportional to the results still in flight rather than to the total
-						// ever spawned, which matters for an endless source, while costing one copy per
-						// half of the array, so it stays O(1) per element.
-						promises[headIndex] = undefined;
-						headIndex++;
-
-						if (headIndex * 2 >= promises.length) {
-							promises = promises.slice(headIndex);
-							fillIndex -= headIndex;
-							headIndex = 0;
-						}
-
-						if (Object.hasOwn(result, 'error')) {
-							throw result.error;
-						}
-
-						if (done) {
-							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
-							if (preserveOrder) {
-								return;
-							}
-
-							continue;
-						}
-
-						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
-						if (value === pMapStop) {
-							return;
-						}
-
-						// Spawn if just dropped below the backpressure limit and still below the reading limit
-						trySpawn();
-
-						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
-						// in the worker instead would make every skip an O(n) scan and move, so a run of
-						// skips would be O(n²).
-						if (value === pMapSkip) {
-							continue;
-						}
-
-						yield value;
-					}
-				} finally {
-					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
-					isDone = true;
-
-					if (!isIterableDone) {
-						closeIterator(iterator);
-					}
-				}
-			})();
-
-			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
-			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
-			// the native one. Plain functions, not `async`: the generator already returns a promise,
-			// and an `async` function would wrap it in two more promises and two more microtask hops.
-			const {return: generatorReturn, throw: generatorThrow} = generator;
-
-			generator.return = value => {
-				isDone = true;
-				return generatorReturn.call(generator, value);
-			};
-
-			generator.throw = error => {
-				isDone = true;
-				return generatorThrow.call(generator, error);
-			};
-
-			return generator;
-		},
-	};
-}
-
-const pMapSkip = Symbol('skip');
-
-const pMapStop = Symbol('stop');
-
-// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
-// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
-function validateOptions(iterable, mapper, concurrency) {
-	// Optional chaining, so a nullish input gets this message rather than Node's internal
-	// "null is not iterable".
-	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
-		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
-	}
-
-	if (typeof mapper !== 'function') {
-		throw new TypeError('Mapper function is required');
-	}
-
-	if (!isLimit(concurrency, 1)) {
-		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
-	}
-}
-
-// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
-function isLimit(value, minimum) {
-	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
-}
-
-// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
-function getKeyedEntries(input) {
-	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
-		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
-	}
-
-	const entries = [];
-
-	const addEntry = (key, value) => {
-		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
-		entries.push(Promise.resolve(value).then(
-			value => [key, {status: 'fulfilled', value}],
-			error => [key, {status: 'rejected', reason: error}],
-		));
-	};
-
-	if (input instanceof Map) {
-		for (const [key, value] of input) {
-			addEntry(key, value);
-		}
-	} else {
-		for (const key of Reflect.ownKeys(input)) {
-			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
-				addEntry(key, input[key]);
-			}
-		}
-	}
-
-	return entries;
-}
-
-// Take the async iterator when the input has both, like `for await` does.
-function getIterator(iterable) {
-	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
-}
-
-// Close the source so it can release its resources, like `for await` does.
-// Callers must not await this so a source that is blocked in `next()` cannot block them.
-async function closeIterator(iterator) {
-	try {
-		await iterator.return?.();
-	} catch {}
-}
-
-// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
-// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
-// `for await`, so anything the source produces after it is dropped.
-function createPuller(iterator) {
-	let isSourceDone = false;
-
-	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
-	// iterable is seen in the `then` below, as soon as its pull settles.
-	const markDone = item => {
-		if (item?.done) {
-			isSourceDone = true;
-		}
-	};
-
-	return () => {
-		if (isSourceDone) {
-			return {done: true};
-		}
-
-		const result = iterator.next();
-		markDone(result);
-
-		// A sync iterable, like an array, answers right away, so `done` has been read already and
-		// the result can go back untouched.
-		if (typeof result?.then !== 'function') {
-			return result;
-		}
-
-		// An async iterable settles later, so `done` is read off the pull once it does. That is a
-		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
-		// derived from it, so an async source does not pay an extra microtask per element. The
-		// rejection is handled here as well as by the caller, so a pull cannot escape as an
-		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
-		// subscribed to once, like `for await` does, while a native promise is returned as is.
-		const promise = Promise.resolve(result);
-		promise.then(markDone, () => {});
-
-		return promise;
-	};
-}
-
-;// CONCATENATED MODULE: ./src/run/files/why.ts
-
-/** What stands at the path can't be used. The message is a clause: "it is a directory". */
-class UnusablePath extends Error {
-    name = 'UnusablePath';
-}
-/** What it is instead of a regular file. */
-function otherKind(stats) {
-    if (stats.isDirectory()) {
-        return 'it is a directory';
-    }
-    if (stats.isSymbolicLink()) {
-        return 'it is a symbolic link, and links are not followed there';
-    }
-    const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
-    return `it is ${what}, not a regular file`;
-}
-const WHYS = {
-    EISDIR: 'it is a directory',
-    ENAMETOOLONG: 'its name is too long',
-    ELOOP: 'it is a symbolic link, and links are not followed there, or lead in a circle',
-    EROFS: 'the file system is read-only',
-    EACCES: 'the user that runs this job may not do that (EACCES)',
-    EPERM: 'the user that runs this job may not do that (EPERM)',
-    ENOSPC: 'there is no space left (ENOSPC)',
-    EDQUOT: 'there is no space left (EDQUOT)',
-};
-/** @returns a clause such as "the file system is read-only" */
-function whyNot(error, otherwise = "it can't be used") {
-    if (error instanceof UnusablePath) {
-        return error.message;
-    }
-    const code = codeOf(error);
-    return WHYS[code] ?? (code === '' ? otherwise : `${otherwise} (${code})`);
-}
-
-;// CONCATENATED MODULE: ./src/run/files/directories.ts
-/**
- * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
- * below an existing directory, as /proc does, that tries again forever (node:fs, mkdirp in src/node_file.cc).
- */
-
-
-
-
-
-/**
- * @returns those that had to be made, the outermost first
- * @throws UnusablePath naming the one that can't be made, and why
- */
-function makeDirectories(directory) {
-    const whole = external_node_path_default().resolve(directory);
-    if (isThere(whole)) {
-        return [];
-    }
-    const made = makeDirectories(external_node_path_default().dirname(whole));
-    try {
-        (0,external_node_fs_namespaceObject.mkdirSync)(whole);
-        return [...made, whole];
-    }
-    catch (error) {
-        // Another process may have made it; but a link that leads nowhere also fails so.
-        if (isThere(whole)) {
-            return made;
-        }
-        throw unmakable(whole, error);
-    }
-}
-/** @throws UnusablePath when something else stands there, or the system doesn't say */
-function isThere(at) {
-    let stats;
-    try {
-        stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
-    }
-    catch (error) {
-        // The message names the file, not what is below it.
-        if (codeOf(error) === 'ENOTDIR') {
-            return false;
-        }
-        throw unmakable(at, error);
-    }
-    if (stats?.isDirectory() === false) {
-        throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
-    }
-    return stats !== undefined;
-}
-function unmakable(at, cause) {
-    const why = whyNot(cause, 'the system refuses it');
-    return new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${why}`, { cause });
-}
-
-;// CONCATENATED MODULE: ./src/run/files/regular.ts
-/**
- * Opens and reads regular files, and nothing else: opening a named pipe could wait forever for its other end, and some
- * devices never end. All that it reads is bounded.
- */
-
-
-
-
-/**
- * @param flags as of `open`; opening never waits, for reading or for writing
- * @returns the descriptor, for the caller to close, and the size in bytes
- * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
- */
-function openRegular(path, { followsLinks = true, most = Infinity }, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
-    // Checked before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
-    checkRegular((followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false }));
-    const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
-    const fd = (0,external_node_fs_namespaceObject.openSync)(path, flags | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW), 0o666);
-    try {
-        const stats = (0,external_node_fs_namespaceObject.fstatSync)(fd);
-        checkRegular(stats);
-        checkSize(stats.size, most);
-        return { fd, size: stats.size };
-    }
-    catch (error) {
-        (0,external_node_fs_namespaceObject.closeSync)(fd);
-        throw error;
-    }
-}
-function checkRegular(stats) {
-    if (stats?.isFile() === false) {
-        throw new UnusablePath(otherKind(stats));
-    }
-}
-function checkSize(size, most) {
-    if (size > most) {
-        throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
-    }
-}
-/**
- * The same for a file that is kept open while others write to it, and never through a symbolic link.
- *
- * @throws UnusablePath when it isn't a regular file; an error of the file system
- */
-async function openHandle(path, flags) {
-    checkRegular(await (0,promises_namespaceObject.lstat)(path).catch(() => undefined));
-    const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
-    return (0,promises_namespaceObject.open)(path, flags | O_NONBLOCK | O_NOFOLLOW);
-}
-/**
- * The whole file.
- *
- * @param most bytes
- * @throws UnusablePath when it is longer or isn't a regular file; an error of the file system
- */
-function readRegular(path, most, options = {}) {
-    const { fd, size } = openRegular(path, { ...options, most });
-    try {
-        // The size says little of what grows, nor of the files of /proc, which all have none.
-        const pieces = [];
-        let total = 0;
-        let length;
-        do {
-            const piece = Buffer.alloc(Math.min(most + 1 - total, Math.max(size + 1 - total, 4096)));
-            length = (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
-            total += length;
-            checkSize(total, most);
-            pieces.push(piece.subarray(0, length));
-        } while (length > 0);
-        return Buffer.concat(pieces);
-    }
-    finally {
-        (0,external_node_fs_namespaceObject.closeSync)(fd);
-    }
-}
-/** The files of /proc say that they have nothing, and some of them never end. */
-const UNSIZED = 64 * 1024 * 1024;
-/**
- * Streams a file as far as it reaches now: the stream of one that grows while it is read ends, too.
- *
- * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
- */
-async function* streamRegular(path, { highWaterMark = 64 * 1024, ...options }) {
-    const { fd, size } = openRegular(path, options);
-    // Closes the file at its end, and when the reader stops before.
-    const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
-        fd,
-        encoding: 'utf8',
-        highWaterMark,
-        start: 0,
-        end: (size === 0 ? UNSIZED : size) - 1,
-    });
-    yield* pieces;
-}
-
-;// CONCATENATED MODULE: ./src/run/backup/folder.ts
-/**
- * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
- * that it may have. A backup may come from an artifact that another person made. The directory itself may be a link.
- */
-
-
-
-
-/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
-const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
-/** @throws UnusablePath when one of the directories between the two is a link or no directory */
-function checkFolders(root, file) {
-    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
-    let at = root;
-    for (const name of names.filter((each) => each !== '')) {
-        at = external_node_path_default().join(at, name);
-        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
-        if (stats !== undefined && !stats.isDirectory()) {
-            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
-            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
-        }
-    }
-}
-/**
- * The bytes of a manifest's file.
- *
- * @throws UnusablePath, or an error of the file system
- */
-function readManifestFile(root, file) {
-    checkFolders(root, file);
-    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
-}
-
+;// CONCATENATED MODULE: external "node:stream/consumers"
+const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
 ;// CONCATENATED MODULE: ./node_modules/valibot/dist/index.mjs
 //#region src/storages/globalConfig/globalConfig.ts
 let store$4;
@@ -44879,6 +43481,1543 @@ function inForm(schema, value) {
     return parsed.success ? parsed.output : undefined;
 }
 
+;// CONCATENATED MODULE: external "node:child_process"
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
+;// CONCATENATED MODULE: ./src/text/error.ts
+/** Words for a thrown value: by name and not by `instanceof`, since an error of another realm is an error too. Pure. */
+/** The `code` that Node puts on errors of the system, of TLS and of parsers, or `''`. */
+function codeOf(error) {
+    return textOf(error, 'code');
+}
+/** The message. It may quote what anybody has written. */
+function messageOf(error, otherwise = String(error)) {
+    return textOf(error, 'message') || otherwise;
+}
+function textOf(error, property) {
+    const value = typeof error === 'object' && error !== null ? Reflect.get(error, property) : undefined;
+    return typeof value === 'string' ? value : '';
+}
+
+;// CONCATENATED MODULE: ./src/http/credential-helper.ts
+/**
+ * Asks a Docker credential helper, a program `docker-credential-<name>` on the PATH that takes a server on
+ * its input and answers in JSON. It is run without a shell, and nothing that it prints gets into a message.
+ * It ends together with the programs that it started, and neither its time nor its output is unlimited.
+ */
+
+
+
+
+/** A name that can't be a path or an option. */
+const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+/** The words that the helper protocol fixes for "there is nothing", printed with a failing exit code. */
+const NOT_FOUND = /^credentials not found/i;
+/** This user name says that the secret is an identity token (Docker's helper protocol). */
+const TOKEN_USER = '<token>';
+const TIMEOUT = 30_000;
+/** Milliseconds: what it printed before it ended is in the pipe, and is read in no time. */
+const GRACE = 500;
+/** Tokens are some kilobytes. */
+const MAX_BYTES = 1024 * 1024;
+const Answer = object({ Username: string(), Secret: string() });
+/**
+ * @param name what credsStore or credHelpers says
+ * @param server the host, or Docker Hub's key
+ * @param env of the helper, which is found on its PATH
+ * @param timeout milliseconds
+ * @returns undefined when the helper has nothing for that server
+ * @throws Error saying which helper failed and how
+ */
+async function askHelper(name, server, env, timeout = TIMEOUT) {
+    if (!HELPER_NAME.test(name)) {
+        throw new Error('its name may hold letters, digits, dots, dashes and underscores only');
+    }
+    const program = `docker-credential-${name}`;
+    const { code, output } = await run(program, server, env, timeout);
+    if (code !== 0) {
+        if (NOT_FOUND.test(output.trim())) {
+            return undefined;
+        }
+        const how = code === null ? 'killed' : `exit code ${String(code)}`;
+        throw new Error(`${program} get failed (${how})`);
+    }
+    const answer = inForm(Answer, tryJson(output));
+    if (answer === undefined) {
+        throw new Error(`${program} get did not answer with Username and Secret`);
+    }
+    const { Username: username, Secret: secret } = answer;
+    if (secret === '') {
+        return undefined;
+    }
+    return username === TOKEN_USER
+        ? { kind: 'identity-token', token: secret }
+        : { kind: 'basic', username, password: secret };
+}
+async function run(program, input, env, timeout) {
+    const child = (0,external_node_child_process_namespaceObject.spawn)(program, ['get'], {
+        env,
+        shell: false,
+        stdio: ['pipe', 'pipe', 'ignore'],
+        // In a process group of its own, so that all that it starts can be ended with it.
+        detached: hasGroups,
+    });
+    const timers = [];
+    try {
+        return await new Promise((resolve, reject) => {
+            const pieces = [];
+            let size = 0;
+            const done = (code) => {
+                resolve({ code, output: Buffer.concat(pieces).toString('utf8') });
+            };
+            const fail = (why) => {
+                reject(new Error(`${program} ${why}`));
+            };
+            child.once('error', (error) => {
+                const code = codeOf(error);
+                fail(code === 'ENOENT' ? 'is not on the PATH' : `can't be run (${code})`);
+            });
+            child.stdout.on('data', (piece) => {
+                size += piece.length;
+                pieces.push(piece);
+                if (size > MAX_BYTES) {
+                    fail('printed more than 1 MiB');
+                }
+            });
+            child.once('close', done);
+            // A program that it left behind may hold the pipe open, and then it never closes.
+            child.once('exit', (code) => timers.push(setTimeout(done, GRACE, code)));
+            const late = `gave no answer for ${String(timeout / 1000)} seconds`;
+            timers.push(setTimeout(fail, timeout, late));
+            // A helper that ends without reading its input breaks the pipe: its exit code says more.
+            child.stdin.on('error', () => undefined);
+            child.stdin.end(input);
+        });
+    }
+    finally {
+        timers.forEach(clearTimeout);
+        endAll(child);
+        // Not held by a program that got away from the group.
+        child.stdin.destroy();
+        child.stdout.destroy();
+    }
+}
+const hasGroups = process.platform !== 'win32';
+/** The helper, if it still runs, and what it started. */
+function endAll(child) {
+    try {
+        if (child.pid !== undefined && hasGroups) {
+            process.kill(-child.pid, 'SIGKILL');
+        }
+        else {
+            child.kill('SIGKILL');
+        }
+    }
+    catch {
+        // As a rule there is nobody left.
+    }
+}
+
+;// CONCATENATED MODULE: ./src/http/docker-config.ts
+/**
+ * Credentials from the Docker config that `docker login` and docker/login-action leave behind. The
+ * registry's host is matched whole: `registry.example.evil` must never get what `registry.example` has.
+ * No message holds anything of the file's contents or of a helper's output.
+ */
+
+
+
+
+
+
+
+
+
+const UNUSABLE = 'docker-config-unusable';
+/** Valibot takes an array for an object. */
+const isRecord = check((value) => !Array.isArray(value));
+const ConfigSchema = object({
+    auths: nullish(record(string(), unknown()), {}),
+    credHelpers: nullish(record(string(), string()), {}),
+    credsStore: nullish(string(), ''),
+});
+const docker_config_text = nullish(string(), '');
+const EntrySchema = object({
+    auth: docker_config_text,
+    username: docker_config_text,
+    password: docker_config_text,
+    identitytoken: docker_config_text,
+    registrytoken: docker_config_text,
+});
+/** Docker Hub is written under any of these; its own key is a URL with a path, from older times. */
+const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
+const HUB_KEY = 'https://index.docker.io/v1/';
+/** Megabytes are no config, and a device has no end. */
+const docker_config_MAX_BYTES = 8 * 1024 * 1024;
+/** A message names so many of the hosts in a config. */
+const FEW = 5;
+/**
+ * @param registry the registry's URL; only scheme, host and port count
+ * @param env where DOCKER_CONFIG, HOME and the helpers' PATH are looked up
+ * @returns kind `none`, and why, when there is no config, or nothing in it for this registry
+ * @throws CodedError naming the file or the helper that can't be used
+ */
+async function readDockerCredentials(registry, env) {
+    // As Docker does, an empty variable is taken for one that isn't set.
+    const home = env['HOME'] || (0,external_node_os_namespaceObject.homedir)();
+    const file = (0,external_node_path_namespaceObject.join)(env['DOCKER_CONFIG'] || (0,external_node_path_namespaceObject.join)(home, '.docker'), 'config.json');
+    const config = await readConfig(file);
+    if (config === undefined) {
+        return { kind: 'none', why: `there is no Docker config (${file})` };
+    }
+    const names = keysOf(registry);
+    const named = entryFor(config.credHelpers, names);
+    const helper = named ?? config.credsStore;
+    if (helper !== '') {
+        const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
+        const setting = named === undefined ? 'credsStore' : 'credHelpers';
+        const found = await askHelper(helper, server, env).catch((error) => {
+            throw new CodedError(`the credential helper named by ${setting} in ${file} can't be used: ${messageOf(error)}. ` +
+                'Correct it, or give `username` and `password`', UNUSABLE);
+        });
+        if (found !== undefined) {
+            return found;
+        }
+    }
+    const entry = entryFor(config.auths, names);
+    const found = entry === undefined ? undefined : credentialsOf(entry, registry.host, file);
+    return found ?? { kind: 'none', why: whyNone(config, registry.host, helper, entry) };
+}
+/** @returns `undefined` when there is no such file */
+async function readConfig(file) {
+    const broken = (why) => new CodedError(`the Docker config ${file} ${why}`, UNUSABLE);
+    let bytes;
+    try {
+        // A pipe that nobody writes to would be waited for.
+        const handle = await (0,promises_namespaceObject.open)(file, promises_namespaceObject.constants.O_RDONLY | promises_namespaceObject.constants.O_NONBLOCK);
+        bytes = await (0,consumers_namespaceObject.buffer)(handle.createReadStream({ end: docker_config_MAX_BYTES }));
+    }
+    catch (error) {
+        const code = codeOf(error);
+        if (code === 'ENOENT' || code === 'ENOTDIR') {
+            return undefined;
+        }
+        throw broken(`can't be read (${code})`);
+    }
+    if (bytes.length > docker_config_MAX_BYTES) {
+        throw broken('is larger than 8 MiB');
+    }
+    let json;
+    try {
+        // It leaves out the mark that some editors put before the text.
+        const text = new TextDecoder().decode(bytes);
+        // To Docker, an empty file and `null` are a config with nothing in it.
+        json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
+    }
+    catch {
+        // The parser's own message quotes the text, which holds the passwords.
+        throw broken("isn't valid JSON");
+    }
+    const config = inForm(pipe(unknown(), isRecord, ConfigSchema), json);
+    if (config === undefined) {
+        throw broken("isn't in the form of a Docker config");
+    }
+    return config;
+}
+function keysOf({ protocol, hostname, host, port }) {
+    if (HUB_HOSTS.includes(host)) {
+        // Docker asks for its hub under the old key, and for the hub's API by name as for any other registry.
+        const own = host === 'registry-1.docker.io' ? [host, HUB_KEY] : [HUB_KEY, host];
+        return { exact: [...own, ...HUB_HOSTS], hosts: new Set(HUB_HOSTS) };
+    }
+    const withPort = port === '' ? `${hostname}:${protocol === 'https:' ? '443' : '80'}` : host;
+    return { exact: [host, withPort], hosts: new Set([host, withPort]) };
+}
+/**
+ * As in Docker, the exact key first, and one that becomes it when scheme and path are cut off only where there
+ * is no exact one (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
+ * here it is the one with the least to cut off.
+ */
+function entryFor(entries, keys) {
+    const exact = keys.exact.find((key) => Object.hasOwn(entries, key));
+    if (exact !== undefined) {
+        return entries[exact];
+    }
+    const [shortened] = Object.keys(entries)
+        .filter((key) => keys.hosts.has(hostOfKey(key)))
+        .sort((a, b) => excess(a) - excess(b) || (a < b ? -1 : 1));
+    return shortened === undefined ? undefined : entries[shortened];
+}
+/** Keys are hosts, but old ones are URLs: scheme and path go, host and port stay. */
+function hostOfKey(key) {
+    return key
+        .replace(/^https?:\/\//i, '')
+        .replace(/\/.*$/s, '')
+        .toLowerCase();
+}
+/**
+ * How much of a key is not the host. The paths of registries' own APIs count as nothing: they are no
+ * part of the registry, as `host/team` is.
+ */
+function excess(key) {
+    const path = /^(?:https?:\/\/)?[^/]*(.*)$/is.exec(key)?.[1] ?? '';
+    const isPart = !/^(?:\/(?:v[12]\/?)?)?$/.test(path);
+    return (isPart ? 1_000_000 : 0) + key.length;
+}
+function whyNone(config, host, helper, entry) {
+    const { auths, credHelpers, credsStore } = config;
+    const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
+    // Only keys that Docker takes for a host: anything may have got in there by mistake.
+    const hosts = [...new Set(keys.map(hostOfKey))]
+        .filter((name) => /^[a-z0-9._:[\]-]{1,255}$/.test(name) && /[.:]|^localhost$/.test(name))
+        .filter((name) => name !== host)
+        .sort();
+    const few = hosts.slice(0, FEW).join(', ');
+    const more = hosts.length > FEW ? ` and ${String(hosts.length - FEW)} more` : '';
+    const others = hosts.length > 0 ? `; it has ${few}${more}` : '';
+    if (helper !== '') {
+        const whose = helper === credsStore ? 'credsStore' : 'credHelpers';
+        return `docker-credential-${helper}, which ${whose} of the Docker config names, has none for ${host}${others}`;
+    }
+    if (entry !== undefined) {
+        return `the entry of the Docker config for ${host} is empty${others}`;
+    }
+    return `the Docker config has none for ${host}${others === '' ? '; it has none at all' : others}`;
+}
+/** @returns undefined when the entry holds nothing */
+function credentialsOf(entry, host, file) {
+    const broken = (what) => new CodedError(`in ${file}, ${what} for ${host}`, UNUSABLE);
+    const fields = inForm(EntrySchema, entry);
+    if (fields === undefined) {
+        throw broken("the entry under `auths` isn't in the usual form");
+    }
+    const { auth, username, password, identitytoken, registrytoken } = fields;
+    if (registrytoken !== '') {
+        return { kind: 'registry-token', token: registrytoken };
+    }
+    if (identitytoken !== '') {
+        return { kind: 'identity-token', token: identitytoken };
+    }
+    if (auth === '') {
+        // `{}` is Docker's mark for "in the credential store".
+        return username === '' ? undefined : { kind: 'basic', username, password };
+    }
+    // Line feeds are no part of it: `base64` puts one after every 76 characters, and Docker leaves them out, too.
+    const bare = auth.trim().replace(/[\r\n]+/g, '');
+    // Buffer skips what is not base64, so the form is checked first.
+    const isBase64 = /^[A-Za-z0-9+/_-]+=*$/.test(bare);
+    const decoded = isBase64 ? Buffer.from(bare, 'base64').toString('utf8') : '';
+    const colon = decoded.indexOf(':');
+    if (colon < 1) {
+        throw broken("`auth` isn't the base64 form of user:password");
+    }
+    return {
+        kind: 'basic',
+        username: decoded.slice(0, colon),
+        // Docker pads passwords with NULs in some versions, and cuts them off when it reads.
+        password: decoded.slice(colon + 1).replace(/^\0+|\0+$/g, ''),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/action/login.ts
+/** Who the run is to the registry and to the API of GitHub. Masks what is secret before anything else can print it. */
+
+
+/** Any name will do beside a token of GitHub. */
+const NEUTRAL_NAME = 'github-actions';
+/** Reads `username` and `password`. */
+function readLogin(mistake) {
+    const username = getInput('username');
+    const password = getInput('password');
+    if (password !== '') {
+        core_setSecret(password);
+    }
+    const alone = 'neither of them works alone';
+    if (username !== '' && password === '') {
+        mistake('password', `the password or token that goes with \`username\`; ${alone}`, '');
+    }
+    if (password !== '' && username === '') {
+        mistake('username', `the account that \`password\` belongs to; ${alone}`, '');
+    }
+    if (username.includes(':')) {
+        // Not quoted: what stands after the colon is likely a password.
+        mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
+    }
+    return password === '' ? undefined : { username, password };
+}
+/**
+ * Reads `github-token`.
+ *
+ * @returns `undefined` for every family but GitHub's own: the token goes to no other registry
+ */
+function readGithubToken(family, mistake) {
+    const token = getInput('github-token');
+    if (token !== '') {
+        core_setSecret(token);
+    }
+    if (token === '' || family?.isOfGitHub !== true) {
+        return undefined;
+    }
+    // What can't stand in a header would be quoted by the error of whoever tries. Here it is not.
+    return /^[\x21-\x7e]+$/.test(token)
+        ? token
+        : mistake('github-token', 'one token of GitHub, without spaces or line feeds within');
+}
+/**
+ * What to log in to the registry with: the inputs, else the Docker config, else the token of GitHub where the settings
+ * have one.
+ *
+ * @param env where GITHUB_ACTOR and the Docker config are looked up
+ * @throws CodedError naming the file or the helper that can't be used
+ */
+async function login_credentialsOf({ registry, login, githubToken }, env) {
+    if (login !== undefined) {
+        return { kind: 'basic', ...login };
+    }
+    const stored = await readDockerCredentials(registry, env);
+    return stored.kind === 'none' && githubToken !== undefined
+        ? { kind: 'basic', username: env['GITHUB_ACTOR'] || NEUTRAL_NAME, password: githubToken }
+        : stored;
+}
+
+;// CONCATENATED MODULE: ./src/action/mistake.ts
+/** Mistakes in the inputs: how they are noted, and how a message shows what was given. */
+
+/** How much of a wrong input is shown. */
+const SHOWN = 80;
+function shorten(text) {
+    return printable(text, SHOWN);
+}
+
+;// CONCATENATED MODULE: external "node:fs"
+const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+;// CONCATENATED MODULE: ./node_modules/yocto-queue/index.js
+/*
+How it works:
+`this.#head` is an instance of `Node` which keeps track of its current value and nests another instance of `Node` that keeps the value that comes after it. When a value is provided to `.enqueue()`, the code needs to iterate through `this.#head`, going deeper and deeper to find the last value. However, iterating through every single item is slow. This problem is solved by saving a reference to the last value as `this.#tail` so that it can reference it to add a new value.
+*/
+
+class Node {
+	value;
+	next;
+
+	constructor(value) {
+		this.value = value;
+	}
+}
+
+class Queue {
+	#head;
+	#tail;
+	#size;
+
+	constructor() {
+		this.clear();
+	}
+
+	enqueue(value) {
+		const node = new Node(value);
+
+		if (this.#head) {
+			this.#tail.next = node;
+			this.#tail = node;
+		} else {
+			this.#head = node;
+			this.#tail = node;
+		}
+
+		this.#size++;
+	}
+
+	dequeue() {
+		const current = this.#head;
+		if (!current) {
+			return;
+		}
+
+		this.#head = this.#head.next;
+		this.#size--;
+
+		// Clean up tail reference when queue becomes empty
+		if (!this.#head) {
+			this.#tail = undefined;
+		}
+
+		return current.value;
+	}
+
+	peek() {
+		if (!this.#head) {
+			return;
+		}
+
+		return this.#head.value;
+
+		// TODO: Node.js 18.
+		// return this.#head?.value;
+	}
+
+	clear() {
+		this.#head = undefined;
+		this.#tail = undefined;
+		this.#size = 0;
+	}
+
+	get size() {
+		return this.#size;
+	}
+
+	* [Symbol.iterator]() {
+		let current = this.#head;
+
+		while (current) {
+			yield current.value;
+			current = current.next;
+		}
+	}
+
+	* drain() {
+		while (this.#head) {
+			yield this.dequeue();
+		}
+	}
+}
+
+;// CONCATENATED MODULE: ./node_modules/p-limit/index.js
+
+
+function pLimit(concurrency) {
+	let rejectOnClear = false;
+
+	if (typeof concurrency === 'object') {
+		({concurrency, rejectOnClear = false} = concurrency);
+	}
+
+	validateConcurrency(concurrency);
+
+	if (typeof rejectOnClear !== 'boolean') {
+		throw new TypeError('Expected `rejectOnClear` to be a boolean');
+	}
+
+	const queue = new Queue();
+	let activeCount = 0;
+
+	const resumeNext = () => {
+		// Process the next queued function if we're under the concurrency limit
+		if (activeCount < concurrency && queue.size > 0) {
+			activeCount++;
+			queue.dequeue().run();
+		}
+	};
+
+	const next = () => {
+		activeCount--;
+		resumeNext();
+	};
+
+	const run = async (function_, resolve, arguments_) => {
+		// Execute the function and capture the result promise
+		const result = (async () => function_(...arguments_))();
+
+		// Resolve immediately with the promise (don't wait for completion)
+		resolve(result);
+
+		// Wait for the function to complete (success or failure)
+		// We catch errors here to prevent unhandled rejections,
+		// but the original promise rejection is preserved for the caller
+		try {
+			await result;
+		} catch {}
+
+		// Decrement active count and process next queued function
+		next();
+	};
+
+	const enqueue = (function_, resolve, reject, arguments_) => {
+		const queueItem = {reject};
+
+		// Queue the internal resolve function instead of the run function
+		// to preserve the asynchronous execution context.
+		new Promise(internalResolve => { // eslint-disable-line promise/param-names
+			queueItem.run = internalResolve;
+			queue.enqueue(queueItem);
+		}).then(run.bind(undefined, function_, resolve, arguments_)); // eslint-disable-line promise/prefer-await-to-then
+
+		// Start processing immediately if we haven't reached the concurrency limit
+		if (activeCount < concurrency) {
+			resumeNext();
+		}
+	};
+
+	const generator = (function_, ...arguments_) => new Promise((resolve, reject) => {
+		enqueue(function_, resolve, reject, arguments_);
+	});
+
+	Object.defineProperties(generator, {
+		activeCount: {
+			get: () => activeCount,
+		},
+		pendingCount: {
+			get: () => queue.size,
+		},
+		clearQueue: {
+			value() {
+				if (!rejectOnClear) {
+					queue.clear();
+					return;
+				}
+
+				const abortError = AbortSignal.abort().reason;
+
+				while (queue.size > 0) {
+					queue.dequeue().reject(abortError);
+				}
+			},
+		},
+		concurrency: {
+			get: () => concurrency,
+
+			set(newConcurrency) {
+				validateConcurrency(newConcurrency);
+				concurrency = newConcurrency;
+
+				queueMicrotask(() => {
+					// eslint-disable-next-line no-unmodified-loop-condition
+					while (activeCount < concurrency && queue.size > 0) {
+						resumeNext();
+					}
+				});
+			},
+		},
+		map: {
+			async value(iterable, function_) {
+				const promises = [];
+
+				try {
+					Array.from(iterable, (value, index) => {
+						const promise = generator(function_, value, index);
+						promises.push(promise);
+						return promise;
+					});
+				} catch (error) {
+					// The iterable threw, so `Promise.all` never observes the already scheduled promises. Observe them here to avoid unhandled rejections.
+					for (const promise of promises) {
+						promise.catch(() => {}); // eslint-disable-line promise/prefer-await-to-then
+					}
+
+					throw error;
+				}
+
+				return Promise.all(promises);
+			},
+		},
+	});
+
+	return generator;
+}
+
+function limitFunction(function_, options) {
+	const limit = pLimit(options);
+
+	const limitedFunction = (...arguments_) => limit(() => function_(...arguments_));
+	Object.defineProperty(limitedFunction, 'clearQueue', {
+		value: limit.clearQueue,
+	});
+
+	return limitedFunction;
+}
+
+function validateConcurrency(concurrency) {
+	if (!((Number.isInteger(concurrency) || concurrency === Number.POSITIVE_INFINITY) && concurrency > 0)) {
+		throw new TypeError('Expected `concurrency` to be a number from 1 and up');
+	}
+}
+
+;// CONCATENATED MODULE: ./node_modules/p-map/index.js
+function pMap(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, false);
+}
+
+function pMapSettled(iterable, mapper, options) {
+	return mapConcurrently(iterable, mapper, options, true);
+}
+
+function pMapKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, false);
+}
+
+function pMapSettledKeyed(input, mapper, options) {
+	return mapKeyed(input, mapper, options, true);
+}
+
+// Like `Promise.allKeyed` and `Promise.allSettledKeyed`, with a mapper, and for a `Map` too. Each value travels with its key, so a skipped key, which leaves no slot in the result, cannot shift the keys after it.
+async function mapKeyed(input, mapper, options, isSettled) {
+	const entries = getKeyedEntries(input);
+
+	// After the values have their handlers, like the other argument errors, which `mapConcurrently` checks. It cannot check this one, as it gets the wrapper below as its mapper.
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	const mappedEntries = await mapConcurrently(entries, async ([key, inputResult]) => {
+		try {
+			if (inputResult.status === 'rejected') {
+				throw inputResult.reason;
+			}
+
+			const result = await mapper(inputResult.value, key);
+
+			if (result === pMapSkip || result === pMapStop) {
+				return result;
+			}
+
+			return [key, isSettled ? {status: 'fulfilled', value: result} : result];
+		} catch (error) {
+			if (!isSettled) {
+				throw error;
+			}
+
+			return [key, {status: 'rejected', reason: error}];
+		}
+	}, options, false);
+
+	if (input instanceof Map) {
+		return new Map(mappedEntries);
+	}
+
+	// A null prototype, like `Promise.allKeyed`, so a key like `__proto__` or `toString` is an own property like any other.
+	return Object.setPrototypeOf(Object.fromEntries(mappedEntries), null);
+}
+
+// The engine behind all the functions, except `pMapIterable`. With `isSettled`, an element or a mapper that rejects gives a `{status: 'rejected'}` result instead of an error, like `Promise.allSettled`, so `stopOnError` does not apply.
+async function mapConcurrently(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		stopOnError = true,
+		signal,
+	} = {},
+	isSettled,
+) {
+	return new Promise((resolve_, reject_) => {
+		validateOptions(iterable, mapper, concurrency);
+
+		const result = [];
+		// Stage the errors by index, like `result`, so they are reported in input order.
+		const errors = [];
+		let skippedCount = 0;
+		let isResolved = false;
+		let isIterableDone = false;
+		const pendingIndexes = new Set();
+		let doneIndex = Number.POSITIVE_INFINITY;
+		let currentIndex = 0;
+		const iterator = getIterator(iterable);
+
+		const signalListener = () => {
+			reject(signal.reason);
+		};
+
+		const cleanup = () => {
+			signal?.removeEventListener('abort', signalListener);
+		};
+
+		const resolve = value => {
+			resolve_(value);
+			cleanup();
+		};
+
+		const reject = reason => {
+			if (isResolved) {
+				return;
+			}
+
+			isResolved = true;
+			reject_(reason);
+			cleanup();
+
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+		};
+
+		if (signal) {
+			if (signal.aborted) {
+				reject(signal.reason);
+				return;
+			}
+
+			signal.addEventListener('abort', signalListener, {once: true});
+		}
+
+		const pull = createPuller(iterator);
+
+		// Settle only once the source is done, or a mapper stopped, and every earlier pull and mapper has finished. A pull before the `done` or the stop can still produce an element, while pulls after it do not affect the result.
+		const settleIfFinished = () => {
+			if (isResolved || doneIndex === Number.POSITIVE_INFINITY) {
+				return;
+			}
+
+			for (const index of pendingIndexes) {
+				if (index < doneIndex) {
+					return;
+				}
+			}
+
+			if (!stopOnError) {
+				const collectedErrors = [];
+
+				for (let index = 0; index < Math.min(doneIndex, errors.length); index++) {
+					if (index in errors) {
+						collectedErrors.push(errors[index]);
+					}
+				}
+
+				if (collectedErrors.length > 0) {
+					reject(new AggregateError(collectedErrors)); // eslint-disable-line unicorn/error-message
+					return;
+				}
+			}
+
+			isResolved = true;
+
+			// A stop ended the result before the source did, so close it, like `for await` does on a `break`. Not at the stop itself, as a source that settles its `next()` calls out of call order may still owe an earlier element, and closing could drop it.
+			if (!isIterableDone) {
+				closeIterator(iterator);
+			}
+
+			// `done` is final, like `for await`, so a `done` that lands between two elements ends
+			// the result there and everything the source produced past it is dropped. A stop cuts it the same way.
+			const lastIndex = Math.min(doneIndex, result.length);
+
+			// Every index below `lastIndex` has a value: an index only goes unassigned when its pull reported `done` or its mapper returned `pMapStop`, and the lowest such index is `doneIndex`. So the array is dense below `lastIndex`, and the fast path can hand it over untouched.
+			if (lastIndex === result.length && skippedCount === 0) {
+				resolve(result);
+				return;
+			}
+
+			// Otherwise this drops the skipped results and whatever the `done` or the stop cut off.
+			resolve(result.slice(0, lastIndex).filter(value => value !== pMapSkip));
+		};
+
+		const next = async () => {
+			// After a `done` or a stop, a pull would take an item nobody is going to map, which a one-shot source, like a queue, would lose.
+			if (isResolved || currentIndex >= doneIndex) {
+				return;
+			}
+
+			// Take the index when the pull starts, not when it resolves, so a source that settles
+			// its `next()` calls out of call order still gets the right position.
+			const index = currentIndex++;
+			pendingIndexes.add(index);
+
+			let nextItem;
+			try {
+				nextItem = await pull();
+			} catch (error) {
+				pendingIndexes.delete(index);
+
+				if (index < doneIndex) {
+					throw error;
+				}
+
+				settleIfFinished();
+				return;
+			}
+
+			if (nextItem.done) {
+				pendingIndexes.delete(index);
+				doneIndex = Math.min(doneIndex, index);
+				isIterableDone = true;
+				settleIfFinished();
+				return;
+			}
+
+			// Intentionally detached
+			const runner = (async () => {
+				try {
+					const element = await nextItem.value;
+
+					if (isResolved || index >= doneIndex) {
+						return;
+					}
+
+					const value = await mapper(element, index);
+
+					// Ignore an item produced after an earlier pull reported `done` or an earlier mapper returned `pMapStop`.
+					if (index >= doneIndex) {
+						return;
+					}
+
+					// A stop ends the result here, like a `done` from the source, so settling waits only for the earlier elements.
+					if (value === pMapStop) {
+						doneIndex = index;
+						return;
+					}
+
+					if (value === pMapSkip) {
+						skippedCount++;
+					}
+
+					result[index] = isSettled && value !== pMapSkip ? {status: 'fulfilled', value} : value;
+				} catch (error) {
+					if (index >= doneIndex) {
+						return;
+					}
+
+					if (isSettled) {
+						result[index] = {status: 'rejected', reason: error};
+					} else if (stopOnError) {
+						reject(error);
+						return;
+					} else {
+						errors[index] = error;
+					}
+				} finally {
+					pendingIndexes.delete(index);
+					settleIfFinished();
+				}
+
+				// If the iterable throws we can't really continue regardless of `stopOnError` state
+				// since an iterable is likely to continue throwing after it throws once.
+				// If we continue calling `next()` indefinitely we will likely end up
+				// in an infinite loop of failed iteration.
+				try {
+					await next();
+				} catch (error) {
+					reject(error);
+				}
+			})();
+
+			// Link the runner to the returned promise, so the async stack trace of a mapper error reaches the caller. Nothing awaits the runner, so the trace would stop there, but V8 follows a reaction that resolves another promise. The link never settles, so it never resolves the returned promise. It is a new promise for each runner, as a shared one would keep a reaction for every element.
+			runner.then(() => new Promise(() => {})).then(resolve_);
+		};
+
+		// Create the concurrent runners in a detached (non-awaited)
+		// promise. We need this so we can await the `next()` calls
+		// to stop creating runners before hitting the concurrency limit
+		// if the iterable has already been marked as done or a mapper stopped.
+		// NOTE: We *must* do this for async iterators otherwise we'll spin up
+		// infinite `next()` calls by default and never start the event loop.
+		(async () => {
+			for (let index = 0; index < concurrency; index++) {
+				try {
+					// eslint-disable-next-line no-await-in-loop
+					await next();
+				} catch (error) {
+					reject(error);
+					break;
+				}
+
+				if (isResolved || currentIndex >= doneIndex) {
+					break;
+				}
+			}
+		})();
+	});
+}
+
+function pMapIterable(
+	iterable,
+	mapper,
+	{
+		concurrency = Number.POSITIVE_INFINITY,
+		backpressure = concurrency,
+		preserveOrder = true,
+	} = {},
+) {
+	validateOptions(iterable, mapper, concurrency);
+
+	if (!isLimit(backpressure, concurrency)) {
+		throw new TypeError(`Expected \`backpressure\` to be an integer from \`concurrency\` (${concurrency}) and up or \`Infinity\`, got \`${backpressure}\` (${typeof backpressure})`);
+	}
+
+	return {
+		[Symbol.asyncIterator]() {
+			// `isDone` lives outside the generator so the wrapper below can set it the moment the
+			// consumer asks to stop. The generator is suspended on a pending `next()` at that point,
+			// so its `finally` would not run until much later and workers finishing in the meantime
+			// would keep pulling and mapping input for nobody.
+			let isDone = false;
+
+			const generator = (async function * () {
+				const iterator = getIterator(iterable);
+
+				// Results are consumed from the front with a moving `headIndex` instead of `shift()`.
+				// `shift()` moves every remaining entry, which is O(n) per element and made the whole
+				// run O(n²) whenever `backpressure` let the array grow, which is the default.
+				let promises = [];
+				let headIndex = 0;
+				let isIterableDone = false;
+
+				// The lowest index whose pull reported `done`. Without `preserveOrder`, the pulls after it have their slots given back, so their errors are dropped.
+				let doneIndex = Number.POSITIVE_INFINITY;
+
+				// An element that is being read, or is waiting for a mapper, does not hold a mapper slot, so the next element can be read while the mappers run. Those elements have their own cap of `concurrency`, so the source never sees more than `concurrency` overlapping `next()` calls, even with `backpressure: Infinity`. `backpressure` caps everything in flight together.
+				let readingCount = 0;
+				let runningMappersCount = 0;
+
+				// The workers waiting for a mapper slot, in the order they started waiting. A finished mapper hands its slot to the oldest one.
+				const mapperWaiters = new Map();
+				let mapperWaiterCount = 0;
+				let wokenMapperWaiterCount = 0;
+
+				const releaseMapperSlot = () => {
+					if (wokenMapperWaiterCount === mapperWaiterCount) {
+						runningMappersCount--;
+						return;
+					}
+
+					mapperWaiters.get(wokenMapperWaiterCount)();
+					mapperWaiters.delete(wokenMapperWaiterCount++);
+				};
+
+				let index = 0;
+
+				// The lowest index whose mapper returned `pMapStop`, or, with `preserveOrder`, whose pull, element, or mapper threw. The stream ends there, like a `break` or a `throw` in a loop. Once it is set, nothing past it is pulled, and no pending element past it is mapped, while the earlier elements still finish and are yielded first. `isDone` cannot do this, as it would drop the values of the earlier elements too.
+				let stopIndex = Number.POSITIVE_INFINITY;
+
+				// Without `preserveOrder`, each spawn still takes a slot in `promises`, so `backpressure` counts the same, but the slots are filled in the order the workers settle rather than the order they were spawned in, so the consumer gets whichever result is ready first. A worker always fills the oldest empty slot, at `fillIndex`. An empty slot is `undefined`, and a filled one holds the result itself rather than a promise, so a result costs a promise only when the consumer has to wait for it, through `wake`.
+				let fillIndex = 0;
+				let wake;
+
+				// The indexes of the pulls whose worker has not filled a slot yet, without `preserveOrder`.
+				const unfilledIndexes = new Set();
+
+				// The consumer waits only when the head is empty, and then the oldest empty slot is the head, so the first fill wakes it.
+				const fillSlot = result => {
+					promises[fillIndex++] = result;
+					wake?.(result);
+					wake = undefined;
+				};
+
+				const pull = createPuller(iterator);
+
+				function trySpawn() {
+					// Do not spawn once the consumer is gone, the source is done, or the stream ends at an earlier element. The pull would be wasted work, and for a one-shot source, like a queue, it takes an item nobody is going to ask for.
+					if (isDone || isIterableDone || index > stopIndex || readingCount >= concurrency || promises.length - headIndex >= backpressure) {
+						return;
+					}
+
+					readingCount++;
+
+					// Take the index when the pull starts, not when it resolves, so a source that
+					// settles its `next()` calls out of call order still gets the right position.
+					const currentIndex = index++;
+
+					// Errors must be returned as a value instead of rejecting, otherwise a promise that
+					// the consumer abandons after an earlier error becomes an unhandled rejection.
+					const promise = (async () => {
+						try {
+							let element;
+							try {
+								const {done, value} = await pull();
+
+								if (done) {
+									isIterableDone = true;
+									doneIndex = Math.min(doneIndex, currentIndex);
+									return {done: true};
+								}
+
+								// Spawn if still below the reading and backpressure limits
+								trySpawn();
+
+								element = await value;
+
+								if (runningMappersCount < concurrency) {
+									runningMappersCount++;
+								} else {
+									// `releaseMapperSlot` hands the slot over without decrementing `runningMappersCount`, so it is already counted.
+									await new Promise(resolve => {
+										mapperWaiters.set(mapperWaiterCount++, resolve);
+									});
+								}
+							} finally {
+								readingCount--;
+							}
+
+							// Spawn now that this element is no longer waiting for a mapper, so the next one is read while this one is mapped
+							trySpawn();
+
+							let returnValue;
+							try {
+								// The consumer stopped iterating, or the stream ends before this element, while this element was being read or waiting for a mapper, so drop it instead of doing work nobody will consume.
+								if (isDone || currentIndex > stopIndex) {
+									return {done: false, value: pMapSkip};
+								}
+
+								returnValue = await mapper(element, currentIndex);
+							} finally {
+								releaseMapperSlot();
+							}
+
+							if (returnValue === pMapStop) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							}
+
+							return {done: false, value: returnValue};
+						} catch (error) {
+							// With `preserveOrder`, the error is thrown at its own position, after the results before it, so those still finish. Without it, the error is thrown as soon as it settles, so nothing still pending can be yielded anymore.
+							// An error from a pull after the end of the source is dropped, as `done` is final, so it must have no effect. `doneIndex` is set before the worker that saw `done` settles, so its slot hand-back runs before the delivery check of any error that sees it here, and the two always agree.
+							if (preserveOrder) {
+								stopIndex = Math.min(stopIndex, currentIndex);
+							} else if (currentIndex < doneIndex) {
+								isDone = true;
+							}
+
+							return {error};
+						}
+					})();
+
+					if (preserveOrder) {
+						promises.push(promise);
+						return;
+					}
+
+					promises.push(undefined);
+
+					unfilledIndexes.add(currentIndex);
+
+					// The worker never rejects, as errors are returned as a value.
+					// The slot is filled here, a tick after the worker settles, rather than by the worker itself, for the same reason the consumer awaits a filled slot: so the consumer never runs, and pulls, earlier.
+					promise.then(result => {
+						// The slot was already given back, as the pull came after the end of the source.
+						if (!unfilledIndexes.delete(currentIndex)) {
+							return;
+						}
+
+						if (result.done) {
+							// The pulls made after this one came after the end of the source, and a source like a queue may never answer them, so give their slots back now instead of waiting on them.
+							for (const unfilledIndex of unfilledIndexes) {
+								if (unfilledIndex > currentIndex) {
+									unfilledIndexes.delete(unfilledIndex);
+									fillSlot({done: true});
+								}
+							}
+						}
+
+						fillSlot(result);
+					});
+				}
+
+				trySpawn();
+
+				try {
+					while (headIndex < promises.length) {
+						// Without `preserveOrder`, a filled slot holds the result itself, and it is still awaited. That takes one tick, like awaiting a settled promise, so the consumer, and its `trySpawn()`, never run earlier than with a promise in the slot. Taking a ready result without the tick can make the consumer pull before it sees a stop or the end of the source, and a one-shot source, like a queue, would lose that item.
+						// eslint-disable-next-line no-await-in-loop
+						const result = await (promises[headIndex] ?? new Promise(resolve => {
+							wake = resolve;
+						}));
+						const {done, value} = result;
+
+						// Release the entry instead of leaving it for a `shift()` to move, and drop the
+						// consumed prefix once it is at least half the array. That keeps the backing
+						// store proportional to the results still in flight rather than to the total
+						// ever spawned, which matters for an endless source, while costing one copy per
+						// half of the array, so it stays O(1) per element.
+						promises[headIndex] = undefined;
+						headIndex++;
+
+						if (headIndex * 2 >= promises.length) {
+							promises = promises.slice(headIndex);
+							fillIndex -= headIndex;
+							headIndex = 0;
+						}
+
+						if (Object.hasOwn(result, 'error')) {
+							throw result.error;
+						}
+
+						if (done) {
+							// Without `preserveOrder`, the `done` can arrive while other workers are still running.
+							if (preserveOrder) {
+								return;
+							}
+
+							continue;
+						}
+
+						// The stream ends where the stop would have been yielded: after the earlier elements with `preserveOrder`, and after the results that were ready before it without.
+						if (value === pMapStop) {
+							return;
+						}
+
+						// Spawn if just dropped below the backpressure limit and still below the reading limit
+						trySpawn();
+
+						// A `pMapSkip` result stays in `promises` and is stepped over here. Splicing it out
+						// in the worker instead would make every skip an O(n) scan and move, so a run of
+						// skips would be O(n²).
+						if (value === pMapSkip) {
+							continue;
+						}
+
+						yield value;
+					}
+				} finally {
+					// Stop pulling input once the consumer stops iterating, otherwise pending skipped mappers keep spawning work.
+					isDone = true;
+
+					if (!isIterableDone) {
+						closeIterator(iterator);
+					}
+				}
+			})();
+
+			// Override `return()` and `throw()` on the generator itself instead of wrapping it, so it
+			// keeps what it inherits, like `Symbol.asyncDispose` for `await using`, and `next()` stays
+			// the native one. Plain functions, not `async`: the generator already returns a promise,
+			// and an `async` function would wrap it in two more promises and two more microtask hops.
+			const {return: generatorReturn, throw: generatorThrow} = generator;
+
+			generator.return = value => {
+				isDone = true;
+				return generatorReturn.call(generator, value);
+			};
+
+			generator.throw = error => {
+				isDone = true;
+				return generatorThrow.call(generator, error);
+			};
+
+			return generator;
+		},
+	};
+}
+
+const pMapSkip = Symbol('skip');
+
+const pMapStop = Symbol('stop');
+
+// The checks `pMap` and `pMapIterable` share, so both reject the same input the same way.
+// `mapConcurrently` runs this inside its promise, so a bad argument rejects rather than throws.
+function validateOptions(iterable, mapper, concurrency) {
+	// Optional chaining, so a nullish input gets this message rather than Node's internal
+	// "null is not iterable".
+	if (iterable?.[Symbol.iterator] === undefined && iterable?.[Symbol.asyncIterator] === undefined) {
+		throw new TypeError(`Expected \`input\` to be either an \`Iterable\` or \`AsyncIterable\`, got (${typeof iterable})`);
+	}
+
+	if (typeof mapper !== 'function') {
+		throw new TypeError('Mapper function is required');
+	}
+
+	if (!isLimit(concurrency, 1)) {
+		throw new TypeError(`Expected \`concurrency\` to be an integer from 1 and up or \`Infinity\`, got \`${concurrency}\` (${typeof concurrency})`);
+	}
+}
+
+// Whether the value is an integer from `minimum` and up, or `Infinity`, as `concurrency` and `backpressure` must be.
+function isLimit(value, minimum) {
+	return (Number.isSafeInteger(value) && value >= minimum) || value === Number.POSITIVE_INFINITY;
+}
+
+// Read the entries of a `Map`, or else the own enumerable keys, strings and symbols, in the order and the way `Promise.allKeyed` does, all up front. Each value gets a handler right away, also like `Promise.allKeyed`, so a value that rejects before a mapper slot reaches it is not an unhandled rejection.
+function getKeyedEntries(input) {
+	if (input === null || (typeof input !== 'object' && typeof input !== 'function')) {
+		throw new TypeError(`Expected \`input\` to be an object, got (${input === null ? 'null' : typeof input})`);
+	}
+
+	const entries = [];
+
+	const addEntry = (key, value) => {
+		// Resolve the whole entry, so the engine checks termination after the value settles and before the mapper runs.
+		entries.push(Promise.resolve(value).then(
+			value => [key, {status: 'fulfilled', value}],
+			error => [key, {status: 'rejected', reason: error}],
+		));
+	};
+
+	if (input instanceof Map) {
+		for (const [key, value] of input) {
+			addEntry(key, value);
+		}
+	} else {
+		for (const key of Reflect.ownKeys(input)) {
+			if (Object.getOwnPropertyDescriptor(input, key)?.enumerable) {
+				addEntry(key, input[key]);
+			}
+		}
+	}
+
+	return entries;
+}
+
+// Take the async iterator when the input has both, like `for await` does.
+function getIterator(iterable) {
+	return iterable[Symbol.asyncIterator] === undefined ? iterable[Symbol.iterator]() : iterable[Symbol.asyncIterator]();
+}
+
+// Close the source so it can release its resources, like `for await` does.
+// Callers must not await this so a source that is blocked in `next()` cannot block them.
+async function closeIterator(iterator) {
+	try {
+		await iterator.return?.();
+	} catch {}
+}
+
+// Pull the next item, and stop pulling once the source has reported `done`: a source like a queue
+// may block in `next()` after it is exhausted, which would hang the caller. `done` is final, like
+// `for await`, so anything the source produces after it is dropped.
+function createPuller(iterator) {
+	let isSourceDone = false;
+
+	// A sync iterable, like an array, answers right away, so `done` can be seen here. An async
+	// iterable is seen in the `then` below, as soon as its pull settles.
+	const markDone = item => {
+		if (item?.done) {
+			isSourceDone = true;
+		}
+	};
+
+	return () => {
+		if (isSourceDone) {
+			return {done: true};
+		}
+
+		const result = iterator.next();
+		markDone(result);
+
+		// A sync iterable, like an array, answers right away, so `done` has been read already and
+		// the result can go back untouched.
+		if (typeof result?.then !== 'function') {
+			return result;
+		}
+
+		// An async iterable settles later, so `done` is read off the pull once it does. That is a
+		// branch of its own, which leaves the caller awaiting the pull itself rather than a promise
+		// derived from it, so an async source does not pay an extra microtask per element. The
+		// rejection is handled here as well as by the caller, so a pull cannot escape as an
+		// unhandled rejection. A thenable that is not a promise is turned into one first, so it is
+		// subscribed to once, like `for await` does, while a native promise is returned as is.
+		const promise = Promise.resolve(result);
+		promise.then(markDone, () => {});
+
+		return promise;
+	};
+}
+
+;// CONCATENATED MODULE: ./src/run/files/why.ts
+
+/** What stands at the path can't be used. The message is a clause: "it is a directory". */
+class UnusablePath extends Error {
+    name = 'UnusablePath';
+}
+/** What it is instead of a regular file. */
+function otherKind(stats) {
+    if (stats.isDirectory()) {
+        return 'it is a directory';
+    }
+    if (stats.isSymbolicLink()) {
+        return 'it is a symbolic link, and links are not followed there';
+    }
+    const what = stats.isFIFO() ? 'a named pipe' : stats.isSocket() ? 'a socket' : 'a device';
+    return `it is ${what}, not a regular file`;
+}
+const WHYS = {
+    EISDIR: 'it is a directory',
+    ENAMETOOLONG: 'its name is too long',
+    ELOOP: 'it is a symbolic link, and links are not followed there, or lead in a circle',
+    EROFS: 'the file system is read-only',
+    EACCES: 'the user that runs this job may not do that (EACCES)',
+    EPERM: 'the user that runs this job may not do that (EPERM)',
+    ENOSPC: 'there is no space left (ENOSPC)',
+    EDQUOT: 'there is no space left (EDQUOT)',
+};
+/** @returns a clause such as "the file system is read-only" */
+function whyNot(error, otherwise = "it can't be used") {
+    if (error instanceof UnusablePath) {
+        return error.message;
+    }
+    const code = codeOf(error);
+    return WHYS[code] ?? (code === '' ? otherwise : `${otherwise} (${code})`);
+}
+
+;// CONCATENATED MODULE: ./src/run/files/directories.ts
+/**
+ * Makes directories one by one. Not with Node's `recursive`: where a file system answers ENOENT to what stands directly
+ * below an existing directory, as /proc does, that tries again forever (node:fs, mkdirp in src/node_file.cc).
+ */
+
+
+
+
+
+/**
+ * @returns those that had to be made, the outermost first
+ * @throws UnusablePath naming the one that can't be made, and why
+ */
+function makeDirectories(directory) {
+    const whole = external_node_path_default().resolve(directory);
+    if (isThere(whole)) {
+        return [];
+    }
+    const made = makeDirectories(external_node_path_default().dirname(whole));
+    try {
+        (0,external_node_fs_namespaceObject.mkdirSync)(whole);
+        return [...made, whole];
+    }
+    catch (error) {
+        // Another process may have made it; but a link that leads nowhere also fails so.
+        if (isThere(whole)) {
+            return made;
+        }
+        throw unmakable(whole, error);
+    }
+}
+/** @throws UnusablePath when something else stands there, or the system doesn't say */
+function isThere(at) {
+    let stats;
+    try {
+        stats = (0,external_node_fs_namespaceObject.statSync)(at, { throwIfNoEntry: false });
+    }
+    catch (error) {
+        // The message names the file, not what is below it.
+        if (codeOf(error) === 'ENOTDIR') {
+            return false;
+        }
+        throw unmakable(at, error);
+    }
+    if (stats?.isDirectory() === false) {
+        throw new UnusablePath(`"${printable(at, 200)}" is a file, not a directory`);
+    }
+    return stats !== undefined;
+}
+function unmakable(at, cause) {
+    const why = whyNot(cause, 'the system refuses it');
+    return new UnusablePath(`the directory "${printable(at, 200)}" can't be made: ${why}`, { cause });
+}
+
+;// CONCATENATED MODULE: ./src/run/files/regular.ts
+/**
+ * Opens and reads regular files, and nothing else: opening a named pipe could wait forever for its other end, and some
+ * devices never end. All that it reads is bounded.
+ */
+
+
+
+
+/**
+ * @param flags as of `open`; opening never waits, for reading or for writing
+ * @returns the descriptor, for the caller to close, and the size in bytes
+ * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
+ */
+function openRegular(path, { followsLinks = true, most = Infinity }, flags = external_node_fs_namespaceObject.constants.O_RDONLY) {
+    // Checked before it is opened, which alone has effects on some devices; and after, for it may have been replaced.
+    checkRegular((followsLinks ? external_node_fs_namespaceObject.statSync : external_node_fs_namespaceObject.lstatSync)(path, { throwIfNoEntry: false }));
+    const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
+    const fd = (0,external_node_fs_namespaceObject.openSync)(path, flags | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW), 0o666);
+    try {
+        const stats = (0,external_node_fs_namespaceObject.fstatSync)(fd);
+        checkRegular(stats);
+        checkSize(stats.size, most);
+        return { fd, size: stats.size };
+    }
+    catch (error) {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+        throw error;
+    }
+}
+function checkRegular(stats) {
+    if (stats?.isFile() === false) {
+        throw new UnusablePath(otherKind(stats));
+    }
+}
+function checkSize(size, most) {
+    if (size > most) {
+        throw new UnusablePath(`it has more than ${prettyBytes(most, { binary: true })}`);
+    }
+}
+/**
+ * The same for a file that is kept open while others write to it, and never through a symbolic link.
+ *
+ * @throws UnusablePath when it isn't a regular file; an error of the file system
+ */
+async function openHandle(path, flags) {
+    checkRegular(await (0,promises_namespaceObject.lstat)(path).catch(() => undefined));
+    const { O_NONBLOCK, O_NOFOLLOW } = external_node_fs_namespaceObject.constants;
+    return (0,promises_namespaceObject.open)(path, flags | O_NONBLOCK | O_NOFOLLOW);
+}
+/**
+ * The whole file.
+ *
+ * @param most bytes
+ * @throws UnusablePath when it is longer or isn't a regular file; an error of the file system
+ */
+function readRegular(path, most, options = {}) {
+    const { fd, size } = openRegular(path, { ...options, most });
+    try {
+        // The size says little of what grows, nor of the files of /proc, which all have none.
+        const pieces = [];
+        let total = 0;
+        let length;
+        do {
+            const piece = Buffer.alloc(Math.min(most + 1 - total, Math.max(size + 1 - total, 4096)));
+            length = (0,external_node_fs_namespaceObject.readSync)(fd, piece, 0, piece.length, null);
+            total += length;
+            checkSize(total, most);
+            pieces.push(piece.subarray(0, length));
+        } while (length > 0);
+        return Buffer.concat(pieces);
+    }
+    finally {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+    }
+}
+/** The files of /proc say that they have nothing, and some of them never end. */
+const UNSIZED = 64 * 1024 * 1024;
+/**
+ * Streams a file as far as it reaches now: the stream of one that grows while it is read ends, too.
+ *
+ * @throws UnusablePath when it is longer than `most` or isn't a regular file; an error of the file system
+ */
+async function* streamRegular(path, { highWaterMark = 64 * 1024, ...options }) {
+    const { fd, size } = openRegular(path, options);
+    // Closes the file at its end, and when the reader stops before.
+    const pieces = (0,external_node_fs_namespaceObject.createReadStream)(path, {
+        fd,
+        encoding: 'utf8',
+        highWaterMark,
+        start: 0,
+        end: (size === 0 ? UNSIZED : size) - 1,
+    });
+    yield* pieces;
+}
+
+;// CONCATENATED MODULE: ./src/run/backup/folder.ts
+/**
+ * What is below a backup's directory: opened through no symbolic link, and only where it is a regular file of the size
+ * that it may have. A backup may come from an artifact that another person made. The directory itself may be a link.
+ */
+
+
+
+
+/** No manifest is read from a registry that has more (the body of one is bounded there), so none is saved. */
+const MOST_MANIFEST_BYTES = 4 * 1024 * 1024;
+/** @throws UnusablePath when one of the directories between the two is a link or no directory */
+function checkFolders(root, file) {
+    const names = external_node_path_default().relative(root, external_node_path_default().dirname(file)).split((external_node_path_default()).sep);
+    let at = root;
+    for (const name of names.filter((each) => each !== '')) {
+        at = external_node_path_default().join(at, name);
+        const stats = (0,external_node_fs_namespaceObject.lstatSync)(at, { throwIfNoEntry: false });
+        if (stats !== undefined && !stats.isDirectory()) {
+            const why = stats.isFile() ? 'it is a file, not a directory' : otherKind(stats);
+            throw new UnusablePath(`"${external_node_path_default().relative(root, at)}" in it can't be used: ${why}`);
+        }
+    }
+}
+/**
+ * The bytes of a manifest's file.
+ *
+ * @throws UnusablePath, or an error of the file system
+ */
+function readManifestFile(root, file) {
+    checkFolders(root, file);
+    return readRegular(file, MOST_MANIFEST_BYTES, { followsLinks: false });
+}
+
 ;// CONCATENATED MODULE: ./src/oci/media-types.ts
 /**
  * The manifest media types this program understands, and the config types that say what an image is.
@@ -44966,6 +45105,8 @@ const VERSION = 1;
 const MOST_FORMER_TAGS = 1000;
 /** Both of its names have 127 characters at most (RFC 6838, section 4.2). */
 const LONGEST_TYPE = 255;
+/** It goes into requests and messages. */
+const ID = /^[!-~]{1,100}$/;
 const Tags = array(pipe(string(), check(isTag)));
 const Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
 // ISO 8601 knows more forms than JavaScript.
@@ -44976,6 +45117,7 @@ const Line = object({
     repository: pipe(string(), check(isRepository)),
     digest: custom((digest) => typeof digest === 'string' && isDigest(digest)),
     mediaType: pipe(string(), maxLength(LONGEST_TYPE), check((type) => type !== '' && mediaTypeOf(type) === type)),
+    id: exactOptional(pipe(string(), regex(ID))),
     tags: Tags,
     formerTags: exactOptional(Tags),
     unusedSince: exactOptional(Time),
@@ -44984,13 +45126,14 @@ const Line = object({
 /** With its line feed. */
 function indexLine(entry) {
     const { registry, repository, digest, mediaType, tags, savedAt, reason } = entry;
-    const { formerTags = [], unusedSince } = entry;
+    const { id, formerTags = [], unusedSince } = entry;
     const line = {
         version: VERSION,
         registry,
         repository,
         digest,
         mediaType,
+        id,
         tags,
         formerTags: formerTags.length === 0 ? undefined : formerTags.slice(0, MOST_FORMER_TAGS),
         unusedSince: unusedSince === undefined ? undefined : new Date(unusedSince).toISOString(),
@@ -45320,6 +45463,70 @@ function remove(made) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/http/credentials.ts
+/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
+function basicAuthorization(username, password) {
+    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+/** Every string of `credentials` that no log may show, in each form in which it travels. */
+function secretsOf(credentials) {
+    if (credentials.kind === 'basic') {
+        const { username, password } = credentials;
+        return [password, basicAuthorization(username, password).slice('Basic '.length)];
+    }
+    return credentials.kind === 'none' ? [] : [credentials.token];
+}
+
+;// CONCATENATED MODULE: ./src/http/foreign-url.ts
+/** URLs that a server names. Pure. */
+/** @returns the URL without user and password, which no server has to give us; `undefined` when it isn't valid */
+function foreignUrl(text, base) {
+    if (!URL.canParse(text, base?.href)) {
+        return undefined;
+    }
+    const url = new URL(text, base);
+    url.username = '';
+    url.password = '';
+    return url;
+}
+
+;// CONCATENATED MODULE: ./src/http/login.ts
+const GIVE = 'Give `username` and `password` of an account that may do this, or log in with docker/login-action before this step';
+/** Why there are no credentials, and what to do. */
+function whyMissing(why) {
+    return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
+}
+/** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
+function whyLoginFailed(shown) {
+    const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
+    if (elsewhere !== undefined) {
+        return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
+            'Check what is allowed there, or switch off such redirects in the registry');
+    }
+    if (credentials.kind === 'none') {
+        return whyMissing(credentials.why);
+    }
+    if (proof === 'basic') {
+        return isAsked
+            ? status === 401
+                ? `The credentials were not accepted. ${GIVE}`
+                : undefined
+            : 'The registry never asked for a login. The credentials were sent anyway: they lack the right to do this, ' +
+                `or the registry ignores them. ${GIVE}, or change what the registry, or a proxy in front of it, allows`;
+    }
+    if (proof !== 'nothing') {
+        return undefined;
+    }
+    if (credentials.kind === 'identity-token') {
+        return challenges.some(({ scheme }) => scheme === 'basic')
+            ? `The registry asks for user and password, and the Docker config has an identity token for it. ${GIVE}`
+            : `The registry never asked for a login by token, so the identity token was not shown. ${GIVE}`;
+    }
+    const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
+    return (`The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
+        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it');
+}
+
 ;// CONCATENATED MODULE: ./src/http/message.ts
 
 /**
@@ -45364,96 +45571,41 @@ function failureMessage(error) {
     throw error;
 }
 
-;// CONCATENATED MODULE: ./src/registry/registry-error.ts
-/** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
-
-const registry_error_CODES = {
-    unauthorized: 'credentials-refused',
-    forbidden: 'right-missing',
-    'deletes-off': 'deletes-disabled',
-    'read-only': 'registry-read-only',
-    'no-repository': 'repository-missing',
-    'not-a-registry': 'not-a-registry',
-    'perhaps-a-blob': 'perhaps-a-blob',
-    hidden: 'answers-contradict',
-    referenced: 'still-referenced',
-    'wrong-bytes': 'digest-mismatch',
-    unexpected: 'unexpected-answer',
-};
-/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
-class RegistryError extends RequestFailure {
-    name = 'RegistryError';
-    kind;
-    /** @param code where it is more exact than what follows from the kind */
-    constructor(kind, message, code = registry_error_CODES[kind]) {
-        super(message, code);
-        this.kind = kind;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/http/cursor.ts
-/** Reads a header from left to right with sticky patterns: no step reads anything twice. Pure. */
-/** RFC 9110 sec. 5.6.2. */
-const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
-function createCursor(text) {
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    return {
-        take,
-        value: (bare) => take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(bare)?.[0],
-        next: () => text[at],
-    };
-}
-
-;// CONCATENATED MODULE: ./src/http/challenge.ts
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./src/http/nearby.ts
 /**
- * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
- * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
+ * Tells which hosts are the machine itself or on its own link, cloud metadata services included. A registry elsewhere
+ * has no business to send anybody there. Pure: names are not resolved.
  */
 
-const SEPARATORS = /[\s,]*/y;
-const EQUALS = /\s*=\s*/y;
-/** A token, or another text that servers send without quotes, such as a realm's URL. */
-const BARE = /[^\s,"]+/y;
-/**
- * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
- * comma, or it is a parameter's name (sec. 11.2).
- */
-const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
-/** A quotation that never ends reaches to the end of the header. */
-const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
-/** @param header the header's value, or its values where it came several times */
-function parseChallenges(header) {
-    const values = typeof header === 'string' ? [header] : (header ?? []);
-    return values.flatMap(parseValue);
-}
-function parseValue(text) {
-    const challenges = [];
-    const { take, value, next } = createCursor(text);
-    for (take(SEPARATORS); next() !== undefined; take(SEPARATORS)) {
-        const word = take(TOKEN)?.[0].toLowerCase();
-        if (word === undefined) {
-            take(JUNK);
-        }
-        else if (take(EQUALS) !== undefined) {
-            const found = value(BARE);
-            const params = challenges.at(-1)?.params;
-            if (found !== undefined && params?.has(word) === false) {
-                params.set(word, found);
-            }
-        }
-        else {
-            take(TOKEN68);
-            challenges.push({ scheme: word, params: new Map() });
-        }
+const LOOPBACK_NAME = /^(?:(?:.+\.)?localhost|localhost[46]|ip6-localhost|ip6-loopback|localhost[46]?\.localdomain[46]?)$/;
+/** Names that clouds give to 169.254.169.254 and its like. */
+const METADATA_NAME = /^(?:metadata\.google\.internal|metadata\.goog|instance-data(?:\.ec2\.internal)?)$/;
+const loopback = new external_node_net_.BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+// "This host": connects to loopback on Linux.
+loopback.addSubnet('0.0.0.0', 8);
+// ::, ::1 and the IPv4-compatible addresses. IPv4-mapped ones are compared as IPv4 by BlockList itself.
+loopback.addSubnet('::', 104, 'ipv6');
+loopback.addSubnet('::7f00:0', 104, 'ipv6');
+// The same through NAT64 (RFC 6052).
+loopback.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');
+const nearby_link = new external_node_net_.BlockList();
+nearby_link.addSubnet('169.254.0.0', 16);
+nearby_link.addSubnet('fe80::', 10, 'ipv6');
+nearby_link.addSubnet('::a9fe:0', 112, 'ipv6');
+nearby_link.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+// Amazon's metadata over IPv6.
+nearby_link.addAddress('fd00:ec2::254', 'ipv6');
+/** @param url its parser has turned every way to write an address (decimal, hexadecimal, short) into one */
+function nearby({ hostname }) {
+    const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+    const family = (0,external_node_net_.isIPv6)(host) ? 'ipv6' : 'ipv4';
+    if (LOOPBACK_NAME.test(host) || loopback.check(host, family)) {
+        return 'loopback';
     }
-    return challenges;
+    return METADATA_NAME.test(host) || nearby_link.check(host, family) ? 'link-local' : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/text/markdown.ts
@@ -45752,6 +45904,325 @@ function masked(text, spans) {
     return result + text.slice(done);
 }
 
+;// CONCATENATED MODULE: ./src/http/scope.ts
+/**
+ * Token scopes as the Docker token specification writes them: `type:name:action,action`, several of them
+ * separated by spaces. Pure.
+ */
+/**
+ * All scopes of `lists` in order of first appearance, the actions of one resource joined: what a request
+ * is known to need, together with what the registry asked for.
+ */
+function mergeScopes(...lists) {
+    const actions = new Map();
+    for (const scope of lists.flatMap(splitScopes)) {
+        // A name may hold a colon of its own (a host with a port), so the actions follow the last one.
+        const colon = scope.lastIndexOf(':');
+        const resource = scope.slice(0, colon + 1);
+        const known = actions.get(resource) ?? new Set();
+        actions.set(resource, known);
+        for (const action of scope.slice(colon + 1).split(',')) {
+            known.add(action);
+        }
+    }
+    return [...actions].map(([resource, set]) => `${resource}${[...set].join(',')}`).join(' ');
+}
+function splitScopes(list) {
+    return list.split(' ').filter((scope) => scope !== '');
+}
+
+;// CONCATENATED MODULE: ./src/http/token.ts
+/**
+ * Bearer tokens from the realm that a registry names (Docker's token specification, and its OAuth 2
+ * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
+ * shortly before it expires. A token is masked before anything else sees it.
+ */
+
+
+
+
+
+
+
+
+
+/** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
+class AuthError extends RequestFailure {
+    name = 'AuthError';
+    status;
+    constructor(message, status, code = 'token-missing') {
+        super(message, code);
+        this.status = status;
+    }
+}
+/** Tokens with hundreds of scopes stay far below it. */
+const token_MAX_BYTES = 128 * 1024;
+/** Seconds, for a server that doesn't say (Docker's token specification, "expires_in"). */
+const DEFAULT_LIFETIME = 60;
+const CLIENT_ID = 'registry-manifest-cleanup';
+/** The text that an Authorization header may hold: visible ASCII, so that no token can add a header. */
+const TokenText = pipe(string(), regex(/^[\x21-\x7e]+$/));
+const optionalToken = fallback(optional(TokenText), undefined);
+const token_Answer = object({
+    token: optionalToken,
+    access_token: optionalToken,
+    refresh_token: optionalToken,
+    expires_in: fallback(pipe(dist_number(), finite(), minValue(1)), DEFAULT_LIFETIME),
+});
+class TokenSource {
+    #send;
+    #options;
+    #tokens = new Map();
+    constructor(send, options) {
+        this.#send = send;
+        this.#options = options;
+    }
+    /**
+     * @param rejected a token that the registry has just refused, and that must not be given again
+     * @throws AuthError when the realm may not be used or gives no token
+     */
+    async get(wanted, rejected) {
+        const tokens = this.#tokens;
+        const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
+        for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
+            const token = await flight;
+            if (token.value !== rejected && this.#options.clock.now() < token.renewAt) {
+                return { ...token, fetched: false };
+            }
+            // Whoever waited longest may have started the renewal already.
+            if (tokens.get(key) === flight) {
+                break;
+            }
+        }
+        const flight = this.#fetch(wanted);
+        tokens.set(key, flight);
+        try {
+            return { ...(await flight), fetched: true };
+        }
+        catch (error) {
+            if (tokens.get(key) === flight) {
+                tokens.delete(key);
+            }
+            throw error;
+        }
+    }
+    async #fetch(wanted) {
+        const { registry, credentials, mask, clock } = this.#options;
+        const request = tokenRequest(realmUrl(wanted.realm, registry), wanted, credentials);
+        const response = await this.#send(request);
+        const answer = readAnswer(request, response, credentials);
+        const value = answer.token ?? answer.access_token;
+        for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
+            if (secret !== undefined) {
+                mask(secret);
+            }
+        }
+        if (value === undefined) {
+            throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
+        }
+        const lifetime = answer.expires_in * 1000;
+        const fetchedAt = clock.now();
+        return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
+    }
+}
+const REFUSED = 'token-realm-refused';
+/** @throws AuthError for a realm that isn't a URL, or that would show secrets to the network */
+function realmUrl(realm, registry) {
+    const url = foreignUrl(realm);
+    const it = `the registry at ${registry.origin}`;
+    const advice = 'credentials are not sent there. Correct the realm in the configuration of the registry';
+    if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
+        throw new AuthError(`${it} names a token realm that isn't an http or https URL`, undefined, REFUSED);
+    }
+    const sends = `${it} sends clients for tokens to ${url.origin}`;
+    if (url.protocol === 'http:' && registry.protocol !== 'http:') {
+        throw new AuthError(`${sends}, which is not https: ${advice}`, undefined, REFUSED);
+    }
+    const place = nearby(url);
+    if (place !== undefined && place !== nearby(registry)) {
+        throw new AuthError(`${sends}, a ${place} address, and is not on one itself: ${advice}, or put the registry's own ${place} address ` +
+            'into registry-url', undefined, REFUSED);
+    }
+    url.hash = '';
+    return url;
+}
+function tokenRequest(realm, wanted, credentials) {
+    const { service, scope } = wanted;
+    const accept = 'application/json';
+    // The requests that end a run need a token, too, and a token alone changes nothing.
+    const common = { maxBytes: token_MAX_BYTES, closing: true };
+    if (credentials.kind === 'identity-token') {
+        const form = new URLSearchParams({
+            grant_type: 'refresh_token',
+            client_id: CLIENT_ID,
+            ...(service !== undefined && { service }),
+            ...(scope !== '' && { scope }),
+            refresh_token: credentials.token,
+        });
+        const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' };
+        // Asking twice for a token does no harm.
+        const post = { method: 'POST', repeatable: true };
+        return { ...common, ...post, url: realm, headers, body: form.toString() };
+    }
+    const url = new URL(realm);
+    if (service !== undefined) {
+        url.searchParams.set('service', service);
+    }
+    splitScopes(scope).forEach((each) => url.searchParams.append('scope', each));
+    const authorization = credentials.kind === 'basic'
+        ? basicAuthorization(credentials.username, credentials.password)
+        : undefined;
+    return { ...common, method: 'GET', url, headers: { accept }, authorization };
+}
+function readAnswer(request, response, credentials) {
+    const { status } = response;
+    const server = redactUrl(request.url);
+    if (status === 401 || status === 403) {
+        const answered = `(status ${String(status)})`;
+        throw new AuthError(credentials.kind === 'none'
+            ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
+            : `${server} refused the credentials: check username and password ${answered}`, status, 'credentials-refused');
+    }
+    if (status !== 200) {
+        throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
+    }
+    const answer = inForm(token_Answer, tryJson(response.body.toString('utf8')));
+    if (answer === undefined) {
+        throw new AuthError(`${server} answered with something other than a token`, status);
+    }
+    return answer;
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
+
+/** Bytes: enough to see whether a body is a page. */
+const START = 64;
+const PAGES = ['text/html', 'application/xhtml+xml'];
+/** Registries answer in JSON, in plain text, or with blobs. Pages that they store are not read here. */
+function isPage({ headers, body }) {
+    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
+    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
+}
+
+;// CONCATENATED MODULE: ./src/registry/registry-error.ts
+/** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
+
+const registry_error_CODES = {
+    unauthorized: 'credentials-refused',
+    forbidden: 'right-missing',
+    'deletes-off': 'deletes-disabled',
+    'read-only': 'registry-read-only',
+    'no-repository': 'repository-missing',
+    'not-a-registry': 'not-a-registry',
+    'perhaps-a-blob': 'perhaps-a-blob',
+    hidden: 'answers-contradict',
+    referenced: 'still-referenced',
+    undeletable: 'undeletable',
+    'wrong-bytes': 'digest-mismatch',
+    unexpected: 'unexpected-answer',
+};
+/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
+class RegistryError extends RequestFailure {
+    name = 'RegistryError';
+    kind;
+    /** @param code where it is more exact than what follows from the kind */
+    constructor(kind, message, code = registry_error_CODES[kind]) {
+        super(message, code);
+        this.kind = kind;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/oci/image-config.ts
+/** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
+
+
+const image_config_text = fallback(optional(string()), undefined);
+const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
+/** History and labels of the largest images have a few thousand. */
+const MOST_VALUES = 150_000;
+/**
+ * A config that isn't one proves nothing. `created` is the time of the build, not of the
+ * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
+ *
+ * @throws JsonLimitError when it holds more than any config does
+ */
+function factsOf(bytes) {
+    checkJson(bytes, MOST_VALUES);
+    const body = tryJson(new TextDecoder().decode(bytes));
+    const { created, architecture, os, variant } = inForm(image_config_ConfigSchema, body) ?? {};
+    const time = created === undefined ? Number.NaN : Date.parse(created);
+    const isForOne = os !== undefined && architecture !== undefined;
+    return {
+        created: Number.isNaN(time) ? undefined : time,
+        platform: isForOne ? { os, architecture, variant } : undefined,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/http/cursor.ts
+/** Reads a header from left to right with sticky patterns: no step reads anything twice. Pure. */
+/** RFC 9110 sec. 5.6.2. */
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+function createCursor(text) {
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    return {
+        take,
+        value: (bare) => take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(bare)?.[0],
+        next: () => text[at],
+    };
+}
+
+;// CONCATENATED MODULE: ./src/http/challenge.ts
+/**
+ * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
+ * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
+ */
+
+const SEPARATORS = /[\s,]*/y;
+const EQUALS = /\s*=\s*/y;
+/** A token, or another text that servers send without quotes, such as a realm's URL. */
+const BARE = /[^\s,"]+/y;
+/**
+ * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
+ * comma, or it is a parameter's name (sec. 11.2).
+ */
+const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
+/** A quotation that never ends reaches to the end of the header. */
+const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
+/** @param header the header's value, or its values where it came several times */
+function parseChallenges(header) {
+    const values = typeof header === 'string' ? [header] : (header ?? []);
+    return values.flatMap(parseValue);
+}
+function parseValue(text) {
+    const challenges = [];
+    const { take, value, next } = createCursor(text);
+    for (take(SEPARATORS); next() !== undefined; take(SEPARATORS)) {
+        const word = take(TOKEN)?.[0].toLowerCase();
+        if (word === undefined) {
+            take(JUNK);
+        }
+        else if (take(EQUALS) !== undefined) {
+            const found = value(BARE);
+            const params = challenges.at(-1)?.params;
+            if (found !== undefined && params?.has(word) === false) {
+                params.set(word, found);
+            }
+        }
+        else {
+            take(TOKEN68);
+            challenges.push({ scheme: word, params: new Map() });
+        }
+    }
+    return challenges;
+}
+
 ;// CONCATENATED MODULE: ./src/http/failure.ts
 /**
  * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
@@ -45845,19 +46316,6 @@ function explain(kind, { hostname, host, protocol }, code, text) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/http/foreign-url.ts
-/** URLs that a server names. Pure. */
-/** @returns the URL without user and password, which no server has to give us; `undefined` when it isn't valid */
-function foreignUrl(text, base) {
-    if (!URL.canParse(text, base?.href)) {
-        return undefined;
-    }
-    const url = new URL(text, base);
-    url.username = '';
-    url.password = '';
-    return url;
-}
-
 ;// CONCATENATED MODULE: ./src/http/redirect.ts
 /**
  * Follows redirects of GET and HEAD by hand, and says where else a Location may lead. Credentials stay with the
@@ -45936,17 +46394,6 @@ function placeOf(request, location, what) {
         throw failure(request, 'redirect', `a ${what} from ${schemes} is not followed${advice}`);
     }
     return url;
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
-
-/** Bytes: enough to see whether a body is a page. */
-const START = 64;
-const PAGES = ['text/html', 'application/xhtml+xml'];
-/** Registries answer in JSON, in plain text, or with blobs. Pages that they store are not read here. */
-function isPage({ headers, body }) {
-    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
-    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/between.ts
@@ -46061,7 +46508,7 @@ function saidBy(error, status) {
     return detail === '' ? text : `${text}: ${detail}`;
 }
 /** `NOT_FOUND` is Harbor's word for all of them. */
-const errors_UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
+const UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
 /**
  * Whether a 404 on the routes of manifests and tags says that the manifest or repository does not exist. Others mean
  * something else: Distribution answers MANIFEST_UNKNOWN also for an OCI manifest that Accept left out ("accept header
@@ -46070,9 +46517,9 @@ const errors_UNKNOWN = ['MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NOT_FOUND'];
 function saysUnknown(response) {
     // The status first, since this is asked of every answer, and the others' bodies are large.
     const error = response.status === 404 ? errorOf(response) : undefined;
-    return errors_UNKNOWN.includes(error?.code ?? '') && !/accept header/i.test(error?.message ?? '');
+    return UNKNOWN.includes(error?.code ?? '') && !/accept header/i.test(error?.message ?? '');
 }
-const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...errors_UNKNOWN];
+const BLOB_UNKNOWN = ['BLOB_UNKNOWN', ...UNKNOWN];
 /**
  * Whether a 404 says that the blob or repository does not exist. One that says something else, such as
  * DENIED, must not count as that: a young image whose config could not be read would lose its grace period.
@@ -46198,6 +46645,148 @@ function isSuccess(response, ...statuses) {
         jsonOf(Errors, response) === undefined);
 }
 
+;// CONCATENATED MODULE: ./src/registry/distribution/blobs.ts
+/** Blobs. Only reads. Their bytes are checked against their digest, whoever served them. */
+
+
+
+
+
+
+const CONFIG_BYTES = 4 * 1024 * 1024;
+function createBlobs(client) {
+    const blob = async (repository, digest, maxBytes) => {
+        const response = await client.send('GET', repository, `blobs/${digest}`, { maxBytes });
+        if (saysBlobUnknown(response)) {
+            return undefined;
+        }
+        const what = `read the blob ${digest} of ${repository}`;
+        if (response.status !== 200) {
+            throw client.refusal(response, what);
+        }
+        // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
+        const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
+        if (bytes === undefined) {
+            const message = `could not ${what}: the bytes that came have another digest`;
+            throw new RegistryError('wrong-bytes', message);
+        }
+        return bytes;
+    };
+    return {
+        blob,
+        async hasBlob(repository, digest) {
+            const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
+            if (response.status !== 200 && response.status !== 404) {
+                throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
+            }
+            return response.status === 200;
+        },
+        async imageFacts(repository, { config: { digest } }) {
+            const bytes = isDigest(digest)
+                ? await blob(repository, digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
+                : undefined;
+            try {
+                return bytes === undefined ? {} : factsOf(bytes);
+            }
+            catch (error) {
+                throw error instanceof JsonLimitError
+                    ? new RegistryError('unexpected', `the config ${digest} of ${repository} ${error.message}, which no image's does. If nobody needs the image, ` +
+                        'delete it with another tool, or leave its repository out with `repositories`')
+                    : error;
+            }
+        },
+    };
+}
+/** Configs only tell how old an image is. */
+function rethrowWithoutConfigs(error) {
+    if (error instanceof TransportError && error.isElsewhere) {
+        const message = `${error.message}. Where the runner can't get blobs, \`grace-period: 0\` does without configs`;
+        throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
+    }
+    throw error;
+}
+
+;// CONCATENATED MODULE: ./src/registry/distribution/catalog.ts
+/** The catalog: which repositories a registry has. Only reads. */
+
+
+
+
+
+/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
+const CATALOG_PAGE = 1000;
+/** For a registry that takes too long for a whole one: Distribution walks its storage for each. */
+const SMALL_PAGE = 100;
+/** There is another way to ask, so it need not be waited for long. */
+const FEW_TRIES = 2;
+/** Each brings at least one new name; more than any registry needs. */
+const MOST_ROUNDS = 1000;
+const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
+const CatalogBody = object({ repositories: nullable(array(string())) });
+/** The registry says that it gives no pages of this size. */
+class PageRefused extends Error {
+}
+/** The registry, or a proxy before it, had not the time for a page of this size. */
+class PageLate extends Error {
+}
+async function readCatalog(client) {
+    const scope = 'registry:catalog:*';
+    const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true };
+    const names = new Set();
+    async function readAll(size, mostTries) {
+        const readPage = (response) => {
+            const { status } = response;
+            if (size !== undefined && errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
+                throw new PageRefused();
+            }
+            if (mostTries !== undefined && [500, 502, 503, 504].includes(status)) {
+                throw new PageLate();
+            }
+            const body = status === 200 ? jsonOf(CatalogBody, response) : undefined;
+            return body && (body.repositories ?? []);
+        };
+        const n = size === undefined ? '' : `?n=${String(size)}`;
+        let query = n;
+        for (let round = 1;; round += 1) {
+            const found = await client.pages(`_catalog${query}`, doing, readPage, { mostTries });
+            const before = names.size;
+            found.forEach((name) => names.add(name));
+            // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
+            // so a last page that is full is asked past. Some servers start over then; others have no more.
+            const isFull = size !== undefined && found.length % size === 0;
+            const last = isFull ? found.at(-1) : undefined;
+            if (last === undefined || names.size === before) {
+                return;
+            }
+            if (round === MOST_ROUNDS) {
+                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names`, 'paging-broken');
+            }
+            query = `${n}&last=${encodeURIComponent(last)}`;
+        }
+    }
+    try {
+        await readAll(CATALOG_PAGE, FEW_TRIES).catch((error) => {
+            if (error instanceof PageRefused) {
+                return readAll(undefined);
+            }
+            if (error instanceof PageLate || isLate(error)) {
+                return readAll(SMALL_PAGE);
+            }
+            throw error;
+        });
+    }
+    catch (error) {
+        throw error instanceof RegistryError
+            ? new RegistryError(error.kind, `${error.message}. ${ADVICE}`)
+            : error;
+    }
+    const repositories = [...names].filter(isRepository).sort();
+    return { repositories, unnameable: names.size - repositories.length };
+}
+function isLate(error) {
+    return error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
+}
+
 ;// CONCATENATED MODULE: ./src/registry/distribution/freshness.ts
 /** Asks every cache on the way to let the registry answer (RFC 9111 section 5.2.1.4). */
 const FRESH = { 'cache-control': 'no-cache' };
@@ -46256,7 +46845,7 @@ const link_BARE = /[^\s;,"<>]+/y;
  * @throws LinkError when the header makes no sense or names another origin (scheme, host and port)
  */
 function nextPage(link, page) {
-    const value = typeof link === 'string' ? link : (link ?? []).join(', ');
+    const value = link_valueOf(link);
     if (value === '') {
         return undefined;
     }
@@ -46283,6 +46872,21 @@ function nextPage(link, page) {
             'pages of another origin are not read');
     }
     return url;
+}
+/**
+ * The number in the parameter `page` of the last page, where the header names one; it is no address to follow.
+ *
+ * @throws LinkError when the header makes no sense
+ */
+function lastPageNumber(link, page) {
+    const last = link_parse(link_valueOf(link)).find(({ relations }) => relations.includes('last'));
+    const number = last && foreignUrl(last.target, page)?.searchParams.get('page');
+    return number === undefined || number === null || !/^[1-9]\d{0,8}$/.test(number)
+        ? undefined
+        : Number(number);
+}
+function link_valueOf(link) {
+    return typeof link === 'string' ? link : (link ?? []).join(', ');
 }
 function link_parse(text) {
     const links = [];
@@ -46498,174 +47102,6 @@ function createDeleter(client, whyReferenced = () => undefined) {
     };
 }
 
-;// CONCATENATED MODULE: ./src/oci/image-config.ts
-/** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
-
-
-const image_config_text = fallback(optional(string()), undefined);
-const ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
-/** History and labels of the largest images have a few thousand. */
-const MOST_VALUES = 150_000;
-/**
- * A config that isn't one proves nothing. `created` is the time of the build, not of the
- * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
- *
- * @throws JsonLimitError when it holds more than any config does
- */
-function factsOf(bytes) {
-    checkJson(bytes, MOST_VALUES);
-    const body = tryJson(new TextDecoder().decode(bytes));
-    const { created, architecture, os, variant } = inForm(ConfigSchema, body) ?? {};
-    const time = created === undefined ? Number.NaN : Date.parse(created);
-    const isForOne = os !== undefined && architecture !== undefined;
-    return {
-        created: Number.isNaN(time) ? undefined : time,
-        platform: isForOne ? { os, architecture, variant } : undefined,
-    };
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/blobs.ts
-/** Blobs. Only reads. Their bytes are checked against their digest, whoever served them. */
-
-
-
-
-
-
-const CONFIG_BYTES = 4 * 1024 * 1024;
-function createBlobs(client) {
-    const blob = async (repository, digest, maxBytes) => {
-        const response = await client.send('GET', repository, `blobs/${digest}`, { maxBytes });
-        if (saysBlobUnknown(response)) {
-            return undefined;
-        }
-        const what = `read the blob ${digest} of ${repository}`;
-        if (response.status !== 200) {
-            throw client.refusal(response, what);
-        }
-        // Some stores call a blob encoded that was compressed before it was pushed: then it is what came.
-        const bytes = [response.body, response.encoded].find((each) => each !== undefined && digestOf(each, algorithmOf(digest)) === digest);
-        if (bytes === undefined) {
-            const message = `could not ${what}: the bytes that came have another digest`;
-            throw new RegistryError('wrong-bytes', message);
-        }
-        return bytes;
-    };
-    return {
-        blob,
-        async hasBlob(repository, digest) {
-            const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
-            if (response.status !== 200 && response.status !== 404) {
-                throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
-            }
-            return response.status === 200;
-        },
-        async imageFacts(repository, { config: { digest } }) {
-            const bytes = isDigest(digest)
-                ? await blob(repository, digest, CONFIG_BYTES).catch(rethrowWithoutConfigs)
-                : undefined;
-            try {
-                return bytes === undefined ? {} : factsOf(bytes);
-            }
-            catch (error) {
-                throw error instanceof JsonLimitError
-                    ? new RegistryError('unexpected', `the config ${digest} of ${repository} ${error.message}, which no image's does. If nobody needs the image, ` +
-                        'delete it with another tool, or leave its repository out with `repositories`')
-                    : error;
-            }
-        },
-    };
-}
-/** Configs only tell how old an image is. */
-function rethrowWithoutConfigs(error) {
-    if (error instanceof TransportError && error.isElsewhere) {
-        const message = `${error.message}. Where the runner can't get blobs, \`grace-period: 0\` does without configs`;
-        throw new TransportError(error.kind, message, { cause: error.cause, isElsewhere: true });
-    }
-    throw error;
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/catalog.ts
-/** The catalog: which repositories a registry has. Only reads. */
-
-
-
-
-
-/** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
-const CATALOG_PAGE = 1000;
-/** For a registry that takes too long for a whole one: Distribution walks its storage for each. */
-const SMALL_PAGE = 100;
-/** There is another way to ask, so it need not be waited for long. */
-const FEW_TRIES = 2;
-/** Each brings at least one new name; more than any registry needs. */
-const MOST_ROUNDS = 1000;
-const ADVICE = 'Without the catalog, name the repositories in `repositories`: plain names need no catalog';
-const CatalogBody = object({ repositories: nullable(array(string())) });
-/** The registry says that it gives no pages of this size. */
-class PageRefused extends Error {
-}
-/** The registry, or a proxy before it, had not the time for a page of this size. */
-class PageLate extends Error {
-}
-async function readCatalog(client) {
-    const scope = 'registry:catalog:*';
-    const doing = { what: 'list the repositories (`_catalog`)', scope, optional: true };
-    const names = new Set();
-    async function readAll(size, mostTries) {
-        const readPage = (response) => {
-            const { status } = response;
-            if (size !== undefined && errorOf(response)?.code === 'PAGINATION_NUMBER_INVALID') {
-                throw new PageRefused();
-            }
-            if (mostTries !== undefined && [500, 502, 503, 504].includes(status)) {
-                throw new PageLate();
-            }
-            const body = status === 200 ? jsonOf(CatalogBody, response) : undefined;
-            return body && (body.repositories ?? []);
-        };
-        const n = size === undefined ? '' : `?n=${String(size)}`;
-        let query = n;
-        for (let round = 1;; round += 1) {
-            const found = await client.pages(`_catalog${query}`, doing, readPage, { mostTries });
-            const before = names.size;
-            found.forEach((name) => names.add(name));
-            // Distribution 2.8 walks `a/0` before `a`, and takes a full page that ends there for the last one:
-            // so a last page that is full is asked past. Some servers start over then; others have no more.
-            const isFull = size !== undefined && found.length % size === 0;
-            const last = isFull ? found.at(-1) : undefined;
-            if (last === undefined || names.size === before) {
-                return;
-            }
-            if (round === MOST_ROUNDS) {
-                throw new RegistryError('unexpected', `the registry's pages of /v2/_catalog do not end: there are over ${String(names.size)} names`, 'paging-broken');
-            }
-            query = `${n}&last=${encodeURIComponent(last)}`;
-        }
-    }
-    try {
-        await readAll(CATALOG_PAGE, FEW_TRIES).catch((error) => {
-            if (error instanceof PageRefused) {
-                return readAll(undefined);
-            }
-            if (error instanceof PageLate || isLate(error)) {
-                return readAll(SMALL_PAGE);
-            }
-            throw error;
-        });
-    }
-    catch (error) {
-        throw error instanceof RegistryError
-            ? new RegistryError(error.kind, `${error.message}. ${ADVICE}`)
-            : error;
-    }
-    const repositories = [...names].filter(isRepository).sort();
-    return { repositories, unnameable: names.size - repositories.length };
-}
-function isLate(error) {
-    return error instanceof TransportError && ['timeout', 'reset', 'truncated'].includes(error.kind);
-}
-
 ;// CONCATENATED MODULE: ./src/oci/manifest.ts
 /**
  * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
@@ -46710,7 +47146,7 @@ const DescriptorSchema = object({
     urls: lenient(array(string())),
 });
 /** Every entry of an index is read: one without a type may be a manifest all the same. */
-const EntrySchema = object({
+const manifest_EntrySchema = object({
     ...DescriptorSchema.entries,
     mediaType: fallback(MediaType, ''),
 });
@@ -46731,7 +47167,7 @@ const ImageSchema = object({
 const IndexSchema = object({
     ...common,
     // Go writes an empty list as null. A body without a list may have its children elsewhere.
-    manifests: nullable(array(EntrySchema), []),
+    manifests: nullable(array(manifest_EntrySchema), []),
     config: optional(never()),
     layers: optional(never()),
 });
@@ -47306,7055 +47742,6 @@ async function ping(client) {
     return serverTime(response.headers);
 }
 
-;// CONCATENATED MODULE: ./src/registry/families/google.ts
-/**
- * Google Artifact Registry, and gcr.io, which it serves. Its tags/list holds every manifest, tagged or not
- * (go-containerregistry, pkg/v1/google/list.go). It deletes no manifest that a tag or an index names.
- */
-
-
-
-
-
-
-
-
-const FAMILY = 'Google Artifact Registry';
-const google_ADVICE = {
-    allowDeletes: 'remote and virtual repositories take no deletes. Clean the standard repository behind this one',
-    freeDisk: `${FAMILY} does so by itself.`,
-    keepBlobs: `${FAMILY} frees the layers of deleted images by itself, and nobody says when. Push the images that broke again, or ` +
-        'run with `restore-from` the backup, soon.',
-    restore: 'as long as Google has not freed their layers: nobody says when it does',
-};
-/** Milliseconds since 1970, as a string; older clients of Google's met a number. */
-const google_Time = union([
-    pipe(string(), regex(/^\d{1,15}$/), transform(Number)),
-    pipe(dist_number(), safeInteger(), minValue(0)),
-]);
-const ListBody = object({
-    // Without the map it is some other registry's answer, and says nothing of untagged manifests.
-    manifest: record(string(), object({ tag: nullish(array(string()), []), timeUploadedMs: optional(google_Time) })),
-});
-function google_open(connection) {
-    const client = new Client(connection, google_ADVICE);
-    const plain = openDistribution(connection, FAMILY, google_ADVICE, client);
-    const untagger = createUntagger(client, plain.reader);
-    const untagged = createDeleter(client, whyKept);
-    const deleter = {
-        // A manifest can be deleted only without its tags, so they go first.
-        async deleteManifest(repository, digest, options = {}) {
-            for (const tag of options.tags ?? []) {
-                await untagger.untag(repository, tag, digest, options);
-            }
-            return untagged.deleteManifest(repository, digest, options);
-        },
-    };
-    return {
-        ...plain,
-        deleter,
-        untagger,
-        rights: createRights(deleter, connection.granted),
-        lister: createLister(client),
-    };
-}
-function createLister(client) {
-    return {
-        async manifests(repository) {
-            const what = `list the manifests of ${repository}`;
-            const doing = { what, scope: scopeOf(repository, 'pull') };
-            const entries = await client.pages(`${repository}/tags/list`, doing, (response, page) => {
-                client.expectFresh(response, what);
-                if (page === 1 && saysUnknown(response)) {
-                    return [];
-                }
-                return response.status === 200 ? listedIn(response, what) : undefined;
-            });
-            return new Map(entries);
-        },
-    };
-}
-function listedIn(response, what) {
-    const body = jsonOf(ListBody, response);
-    if (body === undefined) {
-        throw new RegistryError('unexpected', `could not ${what}: the answer to tags/list has no list of manifests in ${FAMILY}'s form. Is \`registry-type\` right?`);
-    }
-    return Object.entries(body.manifest).map(([digest, { tag, timeUploadedMs }]) => {
-        if (!isDigest(digest)) {
-            throw new RegistryError('unexpected', `could not ${what}: the list has a digest of an algorithm that can't be verified`);
-        }
-        // 0 stands for a time that nobody knows.
-        return [digest, { tags: tag, pushedAt: timeUploadedMs === 0 ? undefined : timeUploadedMs }];
-    });
-}
-/** Codes for a manifest that came into use after the recheck: the registry protects it. */
-const REFERENCED = ['GOOGLE_MANIFEST_DANGLING_TAG', 'GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE'];
-function whyKept(response) {
-    return response.status === 400 && REFERENCED.includes(errorOf(response)?.code ?? '')
-        ? 'A tag or an index names it: it was pushed or tagged during this run, or an index was deleted that still counts. ' +
-            'The next run decides again'
-        : undefined;
-}
-function createUntagger(client, reader) {
-    return {
-        async untag(repository, tag, digest, { isLate } = {}) {
-            // Right before the delete: it may point elsewhere now, at a manifest in use.
-            if ((await reader.resolve(repository, tag)) !== digest) {
-                return;
-            }
-            const response = await client.send('DELETE', repository, `manifests/${tag}`, { isLate });
-            if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
-                throw client.refusal(response, `remove the tag ${repository}:${tag}`);
-            }
-        },
-    };
-}
-const google = {
-    name: 'google',
-    hasApi: false,
-    matches: ({ hostname }) => hostname === 'gcr.io' || hostname.endsWith('.gcr.io') || hostname.endsWith('.pkg.dev'),
-    open: google_open,
-};
-
-;// CONCATENATED MODULE: ./src/registry/families/distribution.ts
-/** Plain Distribution, and every registry that no other family knows: it can't list untagged manifests. */
-
-const distribution_ADVICE = {
-    allowDeletes: 'start Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its configuration), ' +
-        'olareg with `--api-delete`. If it is a pull-through cache, it never deletes: clean the registry behind it',
-    freeDisk: [
-        'Plain Distribution (`registry:2`, `registry:3`) does so only when told to, on its own machine, here with the path of its configuration file:',
-        '',
-        '```sh',
-        'registry garbage-collect /etc/docker/registry/config.yml',
-        '```',
-        '',
-        'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
-    ].join('\n'),
-    keepBlobs: "Do not collect the registry's garbage before the problems above are solved. Until then the registry still has the " +
-        'layers of what broke, or may have, and a push or `restore-from` brings it back. The garbage collection frees them ' +
-        'for good.',
-    restore: "as long as the registry's garbage collector has not freed their layers",
-};
-const distribution = {
-    name: 'distribution',
-    hasApi: false,
-    matches: () => true,
-    open: (connection) => openDistribution(connection, 'Distribution', distribution_ADVICE),
-};
-
-;// CONCATENATED MODULE: ./src/registry/families/families.ts
-
-
-const FAMILIES = [google, distribution];
-/** @returns `undefined` when there is no family of this name */
-function familyOf({ registry, registryType }) {
-    return FAMILIES.find((family) => registryType === 'auto' ? family.matches(registry) : family.name === registryType);
-}
-/** @throws Error when there is no family of this name: inputs are checked before */
-function openRegistry(settings, connection) {
-    const family = familyOf(settings);
-    if (family === undefined) {
-        throw new Error(`no registry is of the type ${settings.registryType}`);
-    }
-    return family.open({ ...connection, base: settings.registry, api: settings.apiUrl });
-}
-
-;// CONCATENATED MODULE: ./src/action/inputs.ts
-/**
- * The only reader of inputs. Collects every mistake before it reports them, sends no request, and masks
- * what is secret before anything else can print it.
- */
-
-
-
-
-
-
-
-
-
-
-
-
-
-const MOST_CONCURRENCY = 128;
-const MOST_KEPT = 1_000_000;
-/** How much of a wrong input is shown. */
-const SHOWN = 80;
-/** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
-const FLAGS = new Map([
-    ...['true', 'True', 'TRUE'].map((text) => [text, true]),
-    ...['false', 'False', 'FALSE'].map((text) => [text, false]),
-]);
-/** What a run does instead of the usual. They exclude each other. */
-const MODES = ['plan-file', 'apply-plan', 'restore-from'];
-/** @throws CodedError that names every input that is wrong, what it got and what it takes */
-function readSettings() {
-    const mistakes = [];
-    const settings = readInputs(mistakes, (input, takes, got, why) => {
-        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
-        const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
-        mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
-        return undefined;
-    });
-    if (mistakes.length > 0) {
-        throw new CodedError(`${count(mistakes.length, 'mistake')} in the inputs, and nothing was done:\n` +
-            mistakes.map((text) => `- ${text}`).join('\n'), 'inputs-invalid');
-    }
-    // Without a mistake, only what is optional is undefined.
-    return settings;
-}
-/** @returns the settings, with `undefined` for what is mistaken */
-function readInputs(mistakes, mistake) {
-    const read = (input, otherwise, parse) => {
-        const text = getInput(input) || otherwise;
-        return parse(text, (takes, why) => mistake(input, takes, text, why));
-    };
-    const login = readLogin(mistake);
-    const registry = readRegistryUrl(getInput('registry-url'), mistake);
-    const kind = readRegistryType(registry, mistake);
-    const insecure = read('insecure', 'false', flagOf);
-    const dryRun = read('dry-run', 'false', flagOf);
-    const ca = readCaFile(getInput('ca-file'), mistake);
-    const selection = readPatterns(getInput('repositories'), mistake);
-    const digestsFiles = lines(getInput('digests-file'));
-    for (const file of digestsFiles) {
-        checkPath('digests-file', file, 'paths of files, one per line', mistake);
-    }
-    const gracePeriod = read('grace-period', '24h', durationOf);
-    const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) => text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'));
-    const ledger = read('ledger-repository', 'auto', ledgerOf);
-    const concurrency = read('concurrency', '16', countFrom(1, MOST_CONCURRENCY));
-    const keepUntagged = read('keep-untagged', '0', countFrom(0, MOST_KEPT));
-    const protection = readProtected(registry?.host ?? '', mistake);
-    const verify = read('verify', 'true', flagOf);
-    const modes = readModes(dryRun === true, mistake, mistakes);
-    const maxDeletes = read('max-deletes', '', maxDeletesOf);
-    const reportFile = getInput('report-file') || undefined;
-    const backupDirectory = getInput('backup-dir') || defaultBackupDirectory();
-    if (modes.restoreFrom === undefined) {
-        checkPlaces(dryRun === true ? { planFile: modes.planFile, reportFile } : { backupDirectory, reportFile }, [
-            ['apply-plan', modes.applyPlan ?? ''],
-            ['ca-file', getInput('ca-file')],
-            ...digestsFiles.map((file) => ['digests-file', file]),
-        ], mistake);
-    }
-    return {
-        registry,
-        ...kind,
-        login,
-        insecure,
-        ca,
-        selection,
-        digests: getInput('digests'),
-        digestsFiles,
-        dryRun,
-        gracePeriod,
-        danglingReferrers,
-        keepUntagged,
-        protection,
-        protectFiles: lines(getInput('protect-files')).filter((line) => !line.startsWith('#')),
-        // Someone has seen what the plan deletes, so it is limited only if the input is given.
-        maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
-        verify,
-        backupDirectory,
-        ...modes,
-        ledger,
-        concurrency,
-        reportFile,
-    };
-}
-function shorten(text) {
-    return printable(text, SHOWN);
-}
-function lines(text, separator = '\n') {
-    const all = text.split(separator).map((line) => line.trim());
-    return all.filter((line) => line !== '');
-}
-function readLogin(mistake) {
-    const username = getInput('username');
-    const password = getInput('password');
-    if (password !== '') {
-        core_setSecret(password);
-    }
-    const alone = 'neither of them works alone';
-    if (username !== '' && password === '') {
-        mistake('password', `the password or token that goes with \`username\`; ${alone}`, '');
-    }
-    if (password !== '' && username === '') {
-        mistake('username', `the account that \`password\` belongs to; ${alone}`, '');
-    }
-    if (username.includes(':')) {
-        // Not quoted: what stands after the colon is likely a password.
-        mistake('username', 'a name without a colon (RFC 7617 gives it another meaning)');
-    }
-    return password === '' ? undefined : { username, password };
-}
-function flagOf(text, wrong) {
-    return FLAGS.get(text) ?? wrong('`true` or `false`');
-}
-/** @param host of the registry, with its port */
-function readProtected(host, mistake) {
-    return readProtect(getInput('protect'), host, (entry, behindHost) => {
-        const takes = behindHost === undefined
-            ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
-            : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
-                `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
-        mistake('protect', takes, entry);
-    });
-}
-function readRegistryUrl(text, mistake) {
-    const takes = 'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
-    if (text.includes('@')) {
-        // Not quoted, even if something else is wrong, too: what stands before the @ may be a password.
-        return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
-    }
-    const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
-    const whole = hasScheme ? text : `https://${text}`;
-    const url = URL.canParse(whole) ? new URL(whole) : undefined;
-    if (url === undefined ||
-        !['http:', 'https:'].includes(url.protocol) ||
-        !/^\/(?:v2\/?)?$/.test(url.pathname) ||
-        url.search + url.hash !== '') {
-        return mistake('registry-url', takes, text);
-    }
-    // Docker's rule: registries on the same machine use http by default.
-    return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
-}
-function isLoopback(hostname) {
-    return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
-}
-/** Which family the registry belongs to, and where that family's own API is. */
-function readRegistryType(registry, mistake) {
-    const registryType = getInput('registry-type') || 'auto';
-    const names = FAMILIES.map(({ name }) => `\`${name}\``).join(', ');
-    const family = registry && familyOf({ registry, registryType });
-    if (registry !== undefined && family === undefined) {
-        mistake('registry-type', `\`auto\` or one of ${names}`, registryType);
-    }
-    const text = getInput('api-url');
-    if (text === '') {
-        return { registryType };
-    }
-    const apiUrl = URL.canParse(text) ? new URL(text) : undefined;
-    if (family?.hasApi === false) {
-        mistake('api-url', `nothing: a registry of the type \`${family.name}\` has no API beside \`/v2/\``, text);
-    }
-    else if (apiUrl === undefined || !/^https?:$/.test(apiUrl.protocol) || apiUrl.username !== '') {
-        mistake('api-url', 'an address such as `https://api.example.com`, without a user name', text);
-    }
-    return { registryType, apiUrl };
-}
-function readPatterns(text, mistake) {
-    const good = lines(text, /[\n,]/).filter((pattern) => {
-        const wrong = patternMistake(pattern);
-        if (wrong !== undefined) {
-            mistake('repositories', `repository names and globs such as \`team/app\`, \`team/**\` or \`!team/legacy-*\`, in lower case; this one is ${wrong}`, pattern);
-        }
-        return wrong === undefined;
-    });
-    return selectRepositories(good);
-}
-function readModes(dryRun, mistake, mistakes) {
-    const given = MODES.filter((name) => getInput(name)).map((name) => `\`${name}\``);
-    if (given.length > 1) {
-        const names = new Intl.ListFormat('en-GB').format(given);
-        mistakes.push(`${names} exclude each other: give one of them`);
-        return {};
-    }
-    const [planFile, applyPlan, restoreFrom] = MODES.map((name) => getInput(name) || undefined);
-    if (planFile !== undefined && !dryRun) {
-        const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
-        mistake('plan-file', takes, planFile);
-    }
-    if (applyPlan !== undefined) {
-        const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
-        checkPath('apply-plan', applyPlan, takes, mistake);
-    }
-    if (restoreFrom !== undefined) {
-        const takes = 'a directory that a run of this action left as its `backup-dir`';
-        checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
-    }
-    return { planFile, applyPlan, restoreFrom };
-}
-function countFrom(least, most) {
-    return (text, wrong) => {
-        const value = /^\d{1,7}$/.test(text) ? Number(text) : -1;
-        return value >= least && value <= most
-            ? value
-            : wrong(`a whole number from ${String(least)} to ${String(most)}`);
-    };
-}
-function maxDeletesOf(text, wrong) {
-    const [, amount, percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
-    const number = Number(amount);
-    if (text === '') {
-        return undefined;
-    }
-    if (percent === undefined && Number.isSafeInteger(number)) {
-        return { kind: 'count', count: number };
-    }
-    return number <= 100
-        ? { kind: 'share', percent: number, exempt: 0 }
-        : wrong('a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`');
-}
-/** GitHub's runner empties it after the job. Elsewhere it is in the system's directory for temporary files. */
-function defaultBackupDirectory() {
-    return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
-}
-function durationOf(text, wrong) {
-    const takes = 'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
-        'or `0` to switch it off';
-    const duration = parseDuration(text);
-    return typeof duration === 'number' ? duration : wrong(takes, duration.why || undefined);
-}
-function ledgerOf(text, wrong) {
-    if (text === 'off' || text === 'auto') {
-        return { kind: text };
-    }
-    return isRepository(text)
-        ? { kind: 'named', repository: text }
-        : wrong('a repository name such as `team/ledger`, `auto` or `off`');
-}
-
-;// CONCATENATED MODULE: ./src/action/log.ts
-/**
- * What goes to the job's log. Every line passes through here, so that no text from a registry can be
- * taken for a workflow command by the runner, and no secret is printed.
- */
-
-
-/** @param redact takes the run's secrets out of a text */
-function createLog(redact) {
-    const safe = (text) => printable(text);
-    const line = (text) => safe(redact(text));
-    // Redacted as a whole: a secret may have lines of its own.
-    const lines = (text) => redact(text).split('\n').map(safe).join('\n');
-    return {
-        info: (text) => info(line(text)),
-        group: (title, body) => {
-            startGroup(line(title));
-            body.forEach((text) => info(line(text)));
-            endGroup();
-        },
-        warning: (message) => warning(lines(message)),
-        error: (message) => error(lines(message)),
-        debug: (text) => {
-            // The runner drops debug lines unless it was asked for them, but not before it has read them all.
-            if (isDebug()) {
-                core_debug(line(text));
-            }
-        },
-    };
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/candidate.ts
-
-
-/** of lines that are not understood */
-const MOST_EXAMPLES = 5;
-/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
-class IntakeError extends CodedError {
-    name = 'IntakeError';
-    constructor(message, options) {
-        super(message, 'digests-file-unusable', options);
-    }
-}
-class Candidates {
-    byRepository = new Map();
-    #most;
-    #count = 0;
-    /** @param most manifests that may be named */
-    constructor(most) {
-        this.#most = most;
-    }
-    /** @throws IntakeError when more manifests are named than a run can hold */
-    add(repository, digest) {
-        let digests = this.byRepository.get(repository);
-        if (digests === undefined) {
-            digests = new Set();
-            this.byRepository.set(copyOf(repository), digests);
-        }
-        if (!digests.has(digest)) {
-            digests.add(copyOf(digest));
-            this.#count += 1;
-        }
-        if (this.#count > this.#most) {
-            throw new IntakeError(`digests-file: more than ${number(this.#most)} manifests are named. Give a part of the listing at a time, such ` +
-                'as that of some repositories');
-        }
-    }
-}
-/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
-function copyOf(text) {
-    return Buffer.from(text).toString();
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/split.ts
-/**
- * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
- * brackets and commas of a top-level array are separators, so that its elements stream one by one.
- * Never holds more than one line or one object; where the chunks end never changes the result.
- */
-
-const split_MIB = 1024 * 1024;
-const LIMITS = { line: split_MIB, json: 32 * split_MIB, values: 2_000_000 };
-/** Length of what is shown of a JSON object or of a line that is too long. */
-const split_SHOWN = 200;
-/**
- * Calls `visit` with each piece, in order. (A callback, because awaiting each line of a gigabyte would
- * cost more than reading it.)
- */
-async function split(chunks, visit, limits = LIMITS) {
-    const splitter = new Splitter(visit, limits);
-    for await (const chunk of chunks) {
-        splitter.push(chunk);
-    }
-    splitter.end();
-}
-/** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
-const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
-const NO_SEPARATOR = /[^ \t\r,[\]\uFEFF]/;
-/** Where something other than separators begins; the length when there is nothing else. */
-function startOf(text) {
-    const at = text.search(NO_SEPARATOR);
-    return at < 0 ? text.length : at;
-}
-/** An object that is being read, with the beginning of its first line before it. */
-class OpenObject {
-    text;
-    /** also when the text is cut */
-    length;
-    /** where in the text the object begins */
-    start;
-    lineFeeds = 0;
-    values = 0;
-    depth = 0;
-    #isInString = false;
-    #isEscaped = false;
-    constructor(before) {
-        this.text = before;
-        this.length = before.length;
-        this.start = before.length;
-    }
-    /** @returns where the object ends in the chunk (`depth` is 0), or isn't valid JSON; the length when it goes on */
-    scan(chunk, from) {
-        for (let at = from; at < chunk.length; at += 1) {
-            const char = chunk.charAt(at);
-            if (this.#isInString) {
-                if (char === '\n') {
-                    return at;
-                }
-                this.#isInString = this.#isEscaped || char !== '"';
-                this.#isEscaped = !this.#isEscaped && char === '\\';
-            }
-            else if (char === '{' || char === '[') {
-                this.depth += 1;
-                this.values += 1;
-            }
-            else if (char === '"') {
-                this.#isInString = true;
-            }
-            else if (char === ',') {
-                this.values += 1;
-            }
-            else if (char === '\n') {
-                this.lineFeeds += 1;
-            }
-            else if (char === '}' || char === ']') {
-                this.depth -= 1;
-                if (this.depth === 0) {
-                    return at + 1;
-                }
-            }
-            else if (!PLAIN.has(char)) {
-                return at;
-            }
-        }
-        return chunk.length;
-    }
-}
-class Splitter {
-    #visit;
-    #limits;
-    #shown;
-    /** number of the line that is being read, or on which the open object begins */
-    #line = 1;
-    #held = '';
-    /** this line is known to begin with no object, or with what turned out to be none */
-    #isText = false;
-    /** `reported` when it belongs to an object that is too long, and was shown already */
-    #skipping = 'no';
-    #open;
-    constructor(visit, limits) {
-        this.#visit = visit;
-        this.#limits = limits;
-        this.#shown = Math.min(split_SHOWN, limits.line, limits.json);
-    }
-    push(chunk) {
-        let at = 0;
-        while (at < chunk.length) {
-            at = this.#open === undefined ? this.#readLine(chunk, at) : this.#scan(this.#open, chunk, at);
-        }
-    }
-    end() {
-        if (this.#open !== undefined) {
-            this.#giveUp(this.#open);
-        }
-        this.#finishLine();
-    }
-    /** Reads to the end of the line or the beginning of an object; returns where to go on. */
-    #readLine(chunk, at) {
-        const feed = chunk.indexOf('\n', at);
-        const end = feed < 0 ? chunk.length : feed;
-        if (this.#skipping === 'no') {
-            const text = this.#held + chunk.slice(at, end);
-            if (!this.#isText) {
-                const start = startOf(text);
-                if (text.charAt(start) === '{' && start <= this.#limits.line) {
-                    const before = this.#held.length;
-                    this.#held = '';
-                    this.#open = new OpenObject(text.slice(0, start));
-                    return at + start - before;
-                }
-                this.#isText = start < text.length;
-            }
-            const isTooLong = text.length > this.#limits.line;
-            this.#held = isTooLong ? text.slice(0, this.#shown) : text;
-            this.#skipping = isTooLong ? 'line' : 'no';
-        }
-        if (feed < 0) {
-            return end;
-        }
-        this.#finishLine();
-        return feed + 1;
-    }
-    #finishLine() {
-        const [line, text] = [this.#line, this.#held];
-        if (this.#skipping === 'line') {
-            this.#visit({ kind: 'too-long', line, text });
-        }
-        else if (this.#skipping === 'no' && startOf(text) < text.length) {
-            this.#visit({ kind: 'line', line, text: text.endsWith('\r') ? text.slice(0, -1) : text });
-        }
-        this.#held = '';
-        this.#isText = false;
-        this.#skipping = 'no';
-        this.#line += 1;
-    }
-    /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
-    #scan(open, chunk, from) {
-        const at = open.scan(chunk, from);
-        open.text += chunk.slice(from, at);
-        open.length += at - from;
-        if (this.#isTooLong(open)) {
-            open.text = open.text.slice(0, open.start + this.#shown);
-        }
-        if (open.depth === 0) {
-            this.#close(open);
-        }
-        else if (at < chunk.length) {
-            this.#giveUp(open);
-        }
-        return at;
-    }
-    #isTooLong(open) {
-        return open.length - open.start > this.#limits.json;
-    }
-    #close(open) {
-        if (this.#isTooLong(open) || open.values > this.#limits.values) {
-            this.#dropTooLong(open);
-            return;
-        }
-        const source = open.text.slice(open.start);
-        const value = tryJson(source);
-        if (value === undefined) {
-            this.#giveUp(open);
-            return;
-        }
-        this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
-        this.#open = undefined;
-        this.#line += open.lineFeeds;
-    }
-    /** Hands out as lines what was taken for an object. The last of them may go on. */
-    #giveUp(open) {
-        if (this.#isTooLong(open)) {
-            this.#dropTooLong(open);
-            this.#skipping = 'reported';
-            return;
-        }
-        this.#open = undefined;
-        this.#isText = true;
-        for (let at = 0; at < open.text.length; this.#isText = true) {
-            at = this.#readLine(open.text, at);
-        }
-    }
-    #dropTooLong(open) {
-        this.#open = undefined;
-        const text = open.text.slice(open.start, open.start + this.#shown);
-        this.#visit({ kind: 'too-long', line: this.#line, text });
-        this.#line += open.lineFeeds;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
-/**
- * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
- * an entry of a tag's history; it must never do so by a layer or a blob.
- * Layout: distribution/registry/storage/paths.go.
- */
-
-
-const storage_path_MANIFESTS = '/_manifests/';
-/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
-const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
-const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
-const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
-/** Every storage driver keeps this below its root directory or prefix. */
-const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
-const REPOSITORIES = /(?:^|\/)repositories\//;
-/**
- * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
- * after the first `repositories`, because a name may have such a component too. Listings made inside
- * `repositories/` begin with `./`.
- */
-function repositoryOf(path) {
-    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
-    if (root !== null) {
-        return path.slice(root.index + root[0].length);
-    }
-    return path.startsWith('./') ? path.slice(2) : undefined;
-}
-/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
-function lastWord(text) {
-    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
-    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
-    return text.slice(Math.max(...ends) + 1);
-}
-/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
-function readStoragePath(line) {
-    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
-    const at = text.indexOf(storage_path_MANIFESTS);
-    if (at >= 0) {
-        LINK.lastIndex = at + storage_path_MANIFESTS.length;
-        const link = LINK.exec(text);
-        if (link !== null) {
-            const repository = repositoryOf(lastWord(text.slice(0, at)));
-            const digest = link.slice(1).join(':');
-            return repository !== undefined && isRepository(repository) && isDigest(digest)
-                ? { kind: 'manifest', repository, digest }
-                : { kind: 'malformed' };
-        }
-        BELOW_ALGORITHM.lastIndex = at + storage_path_MANIFESTS.length;
-        if (BELOW_ALGORITHM.test(text)) {
-            return { kind: 'malformed' };
-        }
-    }
-    return STORAGE.test(text) ? { kind: 'known' } : undefined;
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/line.ts
-/**
- * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
- * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
- */
-
-
-
-
-const line_UNKNOWN = { kind: 'unknown' };
-/** What `docker logs --timestamps` and log collectors put in front. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
-const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
-const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
-/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
-const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
-/** Braces are left to JSON behind a log's words. */
-const line_WORD = /^[^\s{}]{1,1024}$/;
-const LONGEST_WORD = 1024;
-const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
-const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
-/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
-const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
-const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
-/**
- * @param text one line without its end
- * @param registryHost `host` or `host:port` of the registry to clean
- */
-function readLine(text, registryHost) {
-    const line = text.trim().replace(TIMESTAMP, '');
-    if (line === '' || line.startsWith('#')) {
-        return { kind: 'ignored' };
-    }
-    if (line.includes('@sha') && !LOGRUS.test(line)) {
-        return parsePinned(line, registryHost);
-    }
-    const path = readStoragePath(line);
-    if (path !== undefined) {
-        return path.kind === 'malformed'
-            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
-            : path;
-    }
-    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
-        return { kind: 'noise' };
-    }
-    return readCollector(line) ?? readWord(line);
-}
-function readWord(line) {
-    if (LISTING_ROW.test(line)) {
-        const path = lastWord(line);
-        return path.length <= LONGEST_WORD ? { kind: 'word', path } : line_UNKNOWN;
-    }
-    if (!line_WORD.test(line)) {
-        return line_UNKNOWN;
-    }
-    return isRepository(line)
-        ? { kind: 'word', path: line, repository: line }
-        : { kind: 'word', path: line.replace(/:$/, '') };
-}
-/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
-function readCollector(line) {
-    const marking = MARKING.exec(line);
-    if (marking !== null) {
-        const [, repository, what, digest] = marking;
-        const manifest = collected(repository, digest);
-        return what === 'manifest' || manifest.kind === 'unknown' ? manifest : collected(repository);
-    }
-    const eligible = ELIGIBLE.exec(line);
-    if (eligible !== null) {
-        const [, repository, named, alone] = eligible;
-        return collected(repository, named ?? alone);
-    }
-    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
-}
-function collected(repository, digest) {
-    const isValid = repository === undefined || isRepository(repository);
-    return isValid && (digest === undefined || isDigest(digest))
-        ? { kind: 'collector', repository, digest }
-        : line_UNKNOWN;
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/notification.ts
-/**
- * Manifests that Distribution's notifications name: `…events.v1+json` of 2.x and `…events.v2+json` of
- * 3.x, which differ in no field that is read here. Pure. Blobs must never become candidates.
- * Format: distribution/notifications/event.go.
- */
-
-
-
-
-
-const RepositorySchema = pipe(string(), check(isRepository));
-const EventSchema = object({
-    action: string(),
-    target: object({
-        repository: RepositorySchema,
-        mediaType: nullish(string(), ''),
-        digest: nullish(string(), ''),
-        references: nullish(array(object({ mediaType: string(), digest: string() })), []),
-    }),
-});
-const EnvelopeSchema = object({ events: array(unknown()) });
-const EventLikeSchema = object({ action: unknown(), target: unknown() });
-/** @returns `undefined` when the value is neither an envelope nor an event; the elements of a list come one by one */
-function readNotification(value) {
-    const isEnvelope = is(EnvelopeSchema, value);
-    if (!isEnvelope && !is(EventLikeSchema, value)) {
-        return undefined;
-    }
-    const manifests = [];
-    let complete = true;
-    for (const event of isEnvelope ? value.events : [value]) {
-        const parsed = inForm(EventSchema, event);
-        if (parsed === undefined) {
-            complete = false;
-            continue;
-        }
-        const { repository } = parsed.target;
-        const digests = digestsOf(parsed);
-        complete &&= digests.every(isDigest);
-        manifests.push(...digests.filter(isDigest).map((digest) => ({ repository, digest })));
-    }
-    return { manifests, complete };
-}
-/**
- * Events without a media type, as some write them by hand. `mount` is of blobs only; what a `delete` names
- * no longer exists, and may have been a blob.
- */
-const MANIFEST_ACTIONS = new Set(['push', 'pull']);
-/**
- * Docker schema 1 is left out: it can't be verified, and a pull by an old client reports the digest of a
- * conversion that the registry does not even keep.
- */
-function digestsOf({ action, target }) {
-    const { mediaType, digest, references } = target;
-    const isManifest = mediaType === '' ? MANIFEST_ACTIONS.has(action) : isManifestType(mediaType);
-    return [
-        ...(isManifest ? [digest] : []),
-        ...references.filter((entry) => isManifestType(entry.mediaType)).map((entry) => entry.digest),
-    ];
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/transcript.ts
-/**
- * What the pieces of one source say in their order: to which repository the garbage collector's lines
- * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
- * Reads no files and keeps no more than the words that are still waiting for their meaning.
- */
-
-
-
-
-
-
-/** A registry may have many repositories without manifests: the collector prints their bare names. */
-const WAITING_WORDS = 10_000;
-/** So much of a word that waits is kept, to show to people. */
-const WAITING_TEXT = 1200;
-/** Longer than any file system and any store of objects allows. */
-const LONGEST_PATH = 4096;
-const EXAMPLE_LENGTH = 120;
-/** Before the entries of each directory `ls -R` prints its path. */
-function directoryOf(text) {
-    const line = text.trim();
-    if (!line.endsWith(':') || line.length > LONGEST_PATH || /\s/.test(line)) {
-        return undefined;
-    }
-    return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
-}
-class Transcript {
-    understood = 0;
-    notUnderstood = 0;
-    examples = [];
-    #options;
-    #waiting = [];
-    /** of the garbage collector's lines */
-    #repository;
-    /** whose entries `ls -R` is listing */
-    #directory;
-    constructor(options) {
-        this.#options = options;
-    }
-    add(piece) {
-        switch (piece.kind) {
-            case 'line':
-                this.#addLine(piece.line, piece.text);
-                break;
-            case 'json':
-                this.#settle();
-                this.#addNotified(piece.line, piece.text, readNotification(piece.value));
-                break;
-            case 'too-long':
-                this.#settle();
-                this.#miss(piece.line, piece.text, 'too long');
-        }
-    }
-    /** Must be called after the last piece. */
-    end() {
-        this.#settle();
-    }
-    #addLine(line, text) {
-        const { reading, path } = this.#read(text);
-        switch (reading.kind) {
-            case 'ignored':
-                break;
-            case 'noise':
-                this.understood += 1;
-                break;
-            case 'known':
-            case 'manifest':
-                this.#settleAbove(path);
-                this.understood += 1;
-                if (reading.kind === 'manifest') {
-                    this.#options.candidates.add(reading.repository, reading.digest);
-                }
-                break;
-            case 'collector':
-                this.#settle(({ isRepository }) => isRepository);
-                this.#addCollected(line, text, reading);
-                break;
-            case 'word':
-                this.#wait({ line, text, path, isRepository: reading.repository !== undefined });
-                this.#repository = reading.repository ?? this.#repository;
-                break;
-            case 'unknown':
-                this.#settle();
-                this.#addNotified(line, text, embeddedNotification(text), reading.note);
-        }
-    }
-    /** A line by itself, or as an entry of the directory that `ls -R` is in. */
-    #read(text) {
-        const alone = readLine(text, this.#options.registryHost);
-        const directory = this.#directory;
-        if (alone.kind !== 'word' || directory === undefined || alone.path.includes('/')) {
-            this.#directory = directoryOf(text) ?? directory;
-            return { reading: alone, path: alone.kind === 'word' ? alone.path : text };
-        }
-        const path = `${directory}/${alone.path}`;
-        const joined = readLine(path, this.#options.registryHost);
-        const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
-        return { reading: isStorage ? joined : alone, path };
-    }
-    #addCollected(line, text, reading) {
-        const repository = reading.repository ?? this.#repository;
-        this.#repository = repository;
-        if (reading.digest === undefined) {
-            this.understood += 1;
-        }
-        else if (repository === undefined) {
-            this.#miss(line, text, 'no line before it names the repository');
-        }
-        else {
-            this.understood += 1;
-            this.#options.candidates.add(repository, reading.digest);
-        }
-    }
-    #addNotified(line, text, notified, note) {
-        for (const { repository, digest } of notified?.manifests ?? []) {
-            this.#options.candidates.add(repository, digest);
-        }
-        if (notified?.complete === true) {
-            this.understood += 1;
-        }
-        else {
-            const why = notified === undefined ? note : 'an event without a valid repository or digest';
-            this.#miss(line, text, why);
-        }
-    }
-    #settleAbove(line) {
-        if (this.#waiting.length > 0) {
-            const path = lastWord(line.trimEnd());
-            this.#settle((word) => path.startsWith(word.path.endsWith('/') ? word.path : `${word.path}/`));
-        }
-    }
-    #wait(word) {
-        if (this.#waiting.length >= WAITING_WORDS) {
-            this.#settle();
-        }
-        // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
-        this.#waiting.push({
-            ...word,
-            text: copyOf(word.text.slice(0, WAITING_TEXT)),
-            path: copyOf(word.path),
-        });
-    }
-    /**
-     * Decides about the words before a line: a repository's name is the collector's heading when a line of
-     * the collector follows, and any word is a directory when a path below it follows.
-     */
-    #settle(isExplained = (_) => false) {
-        for (const word of this.#waiting) {
-            if (isExplained(word)) {
-                this.understood += 1;
-            }
-            else {
-                this.#miss(word.line, word.text);
-            }
-        }
-        this.#waiting = [];
-    }
-    /** The texts come from files that anyone may have written, and are made safe to print here. */
-    #miss(line, text, note) {
-        this.notUnderstood += 1;
-        if (this.examples.length < MOST_EXAMPLES) {
-            const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
-            this.examples.push({
-                where: printable(this.#options.where(line)),
-                text: printable(text, EXAMPLE_LENGTH - end.length) + end,
-            });
-        }
-    }
-}
-/** Log collectors put their own words in front of the JSON. */
-function embeddedNotification(text) {
-    const line = text.trim().replace(/,$/, '');
-    const start = line.indexOf('{');
-    return start < 0 || !line.endsWith('}')
-        ? undefined
-        : readNotification(tryJson(line.slice(start)));
-}
-
-;// CONCATENATED MODULE: ./src/run/candidates/intake.ts
-/**
- * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
- * it streams them, so that a gigabyte needs no more memory than the digests that it names.
- */
-
-
-
-
-
-
-
-
-
-const CHUNK_BYTES = 256 * 1024;
-/** They need less than half a GiB, and a run could not read so many manifests in a day. */
-const MOST_CANDIDATES = 2_000_000;
-const NOTHING = { understood: 0, notUnderstood: 0, examples: [] };
-const FORMATS = 'docs/finding-orphans.md lists what a line may be';
-/** @throws IntakeError naming all files that are missing or can't be read; or when too much is named */
-async function readIntake({ digests, files, registryHost, most = MOST_CANDIDATES, mistake, warning, }) {
-    const candidates = new Candidates(most);
-    const read = async (chunks, where) => {
-        const transcript = new Transcript({ candidates, registryHost, where });
-        await split(chunks, (piece) => transcript.add(piece));
-        transcript.end();
-        return transcript;
-    };
-    const given = await read([digests], (line) => `digests line ${line}`);
-    if (given.notUnderstood > 0) {
-        mistake?.(`digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. Correct or remove them: a line is ` +
-            '`repository@sha256:…`, or what docs/finding-orphans.md lists');
-    }
-    const all = [given];
-    const unread = [];
-    for (const path of new Set(files)) {
-        const chunks = streamRegular(path, { highWaterMark: CHUNK_BYTES });
-        const found = await read(chunks, (line) => `${path}:${line}`).catch((error) => {
-            if (codeOf(error) === '' && !(error instanceof UnusablePath)) {
-                throw error;
-            }
-            unread.push(intake_whyUnread(path, error));
-            return NOTHING;
-        });
-        all.push(found);
-        const lines = found.understood + found.notUnderstood;
-        const shown = `"${printable(path)}"`;
-        if (found.understood === 0 && lines > 0) {
-            mistake?.(`digests-file: no line of ${shown} is understood, of ${number(lines)}: ${examplesOf(found)}. Is it the right ` +
-                `file? ${FORMATS}`);
-        }
-        else if (found.notUnderstood > 0) {
-            warning?.(coded(`digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
-                `${examplesOf(found)}. ${FORMATS}`, 'digests-not-understood'));
-        }
-    }
-    if (unread.length > 0) {
-        throw new IntakeError(`digests-file: ${unread.join('; ')}`);
-    }
-    return {
-        candidates: candidates.byRepository,
-        understood: all.reduce((sum, { understood }) => sum + understood, 0),
-        notUnderstood: all.reduce((sum, { notUnderstood }) => sum + notUnderstood, 0),
-        examples: all.flatMap(({ examples }) => examples).slice(0, MOST_EXAMPLES),
-    };
-}
-function linesOf(lines) {
-    return `${count(lines, 'line')} ${lines === 1 ? 'is' : 'are'}`;
-}
-function examplesOf({ examples, notUnderstood }) {
-    const more = notUnderstood - examples.length;
-    return (examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
-        (more > 0 ? ` and ${number(more)} more` : ''));
-}
-function intake_whyUnread(path, error) {
-    const shown = `"${printable(path)}"`;
-    return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
-        ? `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`
-        : `${shown} can't be read: ${whyNot(error, 'reading it fails')}. Give a regular file that the user of this job can read`;
-}
-
-;// CONCATENATED MODULE: ./src/plan/approval.ts
-/**
- * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
- * may be deleted, and no others. Pure. All else that the file says is for people: each manifest is judged again.
- */
-
-
-
-
-
-
-/** The version of the plan file. A change that breaks its readers raises it. */
-const PLAN_VERSION = 1;
-/** The plan can't be carried out. The message says why and what to do; nothing was done. */
-class ApprovalError extends CodedError {
-    name = 'ApprovalError';
-    constructor(message, options) {
-        super(message, 'apply-plan-unusable', options);
-    }
-}
-const AGAIN = 'a run with `dry-run: true` and `plan-file`';
-/** A message may quote the file, which anybody may have written. In characters. */
-const approval_QUOTE = 200;
-/** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
-const approval_MOST_VALUES = 4_000_000;
-const Document = object({ planVersion: dist_number() });
-const Plan = object({
-    registry: string(),
-    createdAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
-    // ISO 8601 knows more forms than JavaScript, and the report is written when all is done.
-    finite("it isn't a valid time")),
-    repositories: array(object({
-        repository: pipe(string(), check(isRepository, "it isn't the name of a repository")),
-        manifests: array(object({
-            digest: custom((digest) => typeof digest === 'string' && isDigest(digest), "it isn't the digest of a manifest"),
-        })),
-    })),
-});
-/**
- * @param registry scheme, host and port of the registry to clean
- * @throws ApprovalError
- */
-function readApproval(text, registry) {
-    const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
-    let body;
-    try {
-        body = json_parseJson(Buffer.from(text), approval_MOST_VALUES);
-    }
-    catch (error) {
-        const isTooMuch = error instanceof JsonLimitError;
-        throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
-    }
-    const document = inForm(Document, body);
-    if (document === undefined) {
-        throw refused("the file isn't a plan of this action");
-    }
-    const { planVersion } = document;
-    if (planVersion !== PLAN_VERSION) {
-        throw refused(`the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`);
-    }
-    const plan = safeParse(Plan, body, { abortEarly: true });
-    if (!plan.success) {
-        const [issue] = plan.issues;
-        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${printable(issue.message, approval_QUOTE)}`);
-    }
-    if (plan.output.registry !== registry) {
-        throw refused(`the plan is of "${printable(plan.output.registry, approval_QUOTE)}", and \`registry-url\` is ${registry}`, 'Spell them alike if they are the same, or make a new plan');
-    }
-    const repositories = new Map();
-    for (const { repository, manifests } of plan.output.repositories) {
-        const digests = repositories.get(repository) ?? new Set();
-        manifests.forEach(({ digest }) => digests.add(digest));
-        repositories.set(repository, digests);
-    }
-    return { createdAt: plan.output.createdAt, repositories };
-}
-
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-glob-options-helper.js
-
-/**
- * Returns a copy with defaults filled in.
- */
-function getOptions(copy) {
-    const result = {
-        followSymbolicLinks: true,
-        implicitDescendants: true,
-        matchDirectories: true,
-        omitBrokenSymbolicLinks: true,
-        excludeHiddenFiles: false
-    };
-    if (copy) {
-        if (typeof copy.followSymbolicLinks === 'boolean') {
-            result.followSymbolicLinks = copy.followSymbolicLinks;
-            core_debug(`followSymbolicLinks '${result.followSymbolicLinks}'`);
-        }
-        if (typeof copy.implicitDescendants === 'boolean') {
-            result.implicitDescendants = copy.implicitDescendants;
-            core_debug(`implicitDescendants '${result.implicitDescendants}'`);
-        }
-        if (typeof copy.matchDirectories === 'boolean') {
-            result.matchDirectories = copy.matchDirectories;
-            core_debug(`matchDirectories '${result.matchDirectories}'`);
-        }
-        if (typeof copy.omitBrokenSymbolicLinks === 'boolean') {
-            result.omitBrokenSymbolicLinks = copy.omitBrokenSymbolicLinks;
-            core_debug(`omitBrokenSymbolicLinks '${result.omitBrokenSymbolicLinks}'`);
-        }
-        if (typeof copy.excludeHiddenFiles === 'boolean') {
-            result.excludeHiddenFiles = copy.excludeHiddenFiles;
-            core_debug(`excludeHiddenFiles '${result.excludeHiddenFiles}'`);
-        }
-    }
-    return result;
-}
-//# sourceMappingURL=internal-glob-options-helper.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-path-helper.js
-
-
-const internal_path_helper_IS_WINDOWS = process.platform === 'win32';
-/**
- * Similar to path.dirname except normalizes the path separators and slightly better handling for Windows UNC paths.
- *
- * For example, on Linux/macOS:
- * - `/               => /`
- * - `/hello          => /`
- *
- * For example, on Windows:
- * - `C:\             => C:\`
- * - `C:\hello        => C:\`
- * - `C:              => C:`
- * - `C:hello         => C:`
- * - `\               => \`
- * - `\hello          => \`
- * - `\\hello         => \\hello`
- * - `\\hello\world   => \\hello\world`
- */
-function dirname(p) {
-    // Normalize slashes and trim unnecessary trailing slash
-    p = safeTrimTrailingSeparator(p);
-    // Windows UNC root, e.g. \\hello or \\hello\world
-    if (internal_path_helper_IS_WINDOWS && /^\\\\[^\\]+(\\[^\\]+)?$/.test(p)) {
-        return p;
-    }
-    // Get dirname
-    let result = external_path_namespaceObject.dirname(p);
-    // Trim trailing slash for Windows UNC root, e.g. \\hello\world\
-    if (internal_path_helper_IS_WINDOWS && /^\\\\[^\\]+\\[^\\]+\\$/.test(result)) {
-        result = safeTrimTrailingSeparator(result);
-    }
-    return result;
-}
-/**
- * Roots the path if not already rooted. On Windows, relative roots like `\`
- * or `C:` are expanded based on the current working directory.
- */
-function ensureAbsoluteRoot(root, itemPath) {
-    external_assert_(root, `ensureAbsoluteRoot parameter 'root' must not be empty`);
-    external_assert_(itemPath, `ensureAbsoluteRoot parameter 'itemPath' must not be empty`);
-    // Already rooted
-    if (hasAbsoluteRoot(itemPath)) {
-        return itemPath;
-    }
-    // Windows
-    if (internal_path_helper_IS_WINDOWS) {
-        // Check for itemPath like C: or C:foo
-        if (itemPath.match(/^[A-Z]:[^\\/]|^[A-Z]:$/i)) {
-            let cwd = process.cwd();
-            external_assert_(cwd.match(/^[A-Z]:\\/i), `Expected current directory to start with an absolute drive root. Actual '${cwd}'`);
-            // Drive letter matches cwd? Expand to cwd
-            if (itemPath[0].toUpperCase() === cwd[0].toUpperCase()) {
-                // Drive only, e.g. C:
-                if (itemPath.length === 2) {
-                    // Preserve specified drive letter case (upper or lower)
-                    return `${itemPath[0]}:\\${cwd.substr(3)}`;
-                }
-                // Drive + path, e.g. C:foo
-                else {
-                    if (!cwd.endsWith('\\')) {
-                        cwd += '\\';
-                    }
-                    // Preserve specified drive letter case (upper or lower)
-                    return `${itemPath[0]}:\\${cwd.substr(3)}${itemPath.substr(2)}`;
-                }
-            }
-            // Different drive
-            else {
-                return `${itemPath[0]}:\\${itemPath.substr(2)}`;
-            }
-        }
-        // Check for itemPath like \ or \foo
-        else if (internal_path_helper_normalizeSeparators(itemPath).match(/^\\$|^\\[^\\]/)) {
-            const cwd = process.cwd();
-            external_assert_(cwd.match(/^[A-Z]:\\/i), `Expected current directory to start with an absolute drive root. Actual '${cwd}'`);
-            return `${cwd[0]}:\\${itemPath.substr(1)}`;
-        }
-    }
-    external_assert_(hasAbsoluteRoot(root), `ensureAbsoluteRoot parameter 'root' must have an absolute root`);
-    // Otherwise ensure root ends with a separator
-    if (root.endsWith('/') || (internal_path_helper_IS_WINDOWS && root.endsWith('\\'))) {
-        // Intentionally empty
-    }
-    else {
-        // Append separator
-        root += external_path_namespaceObject.sep;
-    }
-    return root + itemPath;
-}
-/**
- * On Linux/macOS, true if path starts with `/`. On Windows, true for paths like:
- * `\\hello\share` and `C:\hello` (and using alternate separator).
- */
-function hasAbsoluteRoot(itemPath) {
-    external_assert_(itemPath, `hasAbsoluteRoot parameter 'itemPath' must not be empty`);
-    // Normalize separators
-    itemPath = internal_path_helper_normalizeSeparators(itemPath);
-    // Windows
-    if (internal_path_helper_IS_WINDOWS) {
-        // E.g. \\hello\share or C:\hello
-        return itemPath.startsWith('\\\\') || /^[A-Z]:\\/i.test(itemPath);
-    }
-    // E.g. /hello
-    return itemPath.startsWith('/');
-}
-/**
- * On Linux/macOS, true if path starts with `/`. On Windows, true for paths like:
- * `\`, `\hello`, `\\hello\share`, `C:`, and `C:\hello` (and using alternate separator).
- */
-function hasRoot(itemPath) {
-    external_assert_(itemPath, `isRooted parameter 'itemPath' must not be empty`);
-    // Normalize separators
-    itemPath = internal_path_helper_normalizeSeparators(itemPath);
-    // Windows
-    if (internal_path_helper_IS_WINDOWS) {
-        // E.g. \ or \hello or \\hello
-        // E.g. C: or C:\hello
-        return itemPath.startsWith('\\') || /^[A-Z]:/i.test(itemPath);
-    }
-    // E.g. /hello
-    return itemPath.startsWith('/');
-}
-/**
- * Removes redundant slashes and converts `/` to `\` on Windows
- */
-function internal_path_helper_normalizeSeparators(p) {
-    p = p || '';
-    // Windows
-    if (internal_path_helper_IS_WINDOWS) {
-        // Convert slashes on Windows
-        p = p.replace(/\//g, '\\');
-        // Remove redundant slashes
-        const isUnc = /^\\\\+[^\\]/.test(p); // e.g. \\hello
-        return (isUnc ? '\\' : '') + p.replace(/\\\\+/g, '\\'); // preserve leading \\ for UNC
-    }
-    // Remove redundant slashes
-    return p.replace(/\/\/+/g, '/');
-}
-/**
- * Normalizes the path separators and trims the trailing separator (when safe).
- * For example, `/foo/ => /foo` but `/ => /`
- */
-function safeTrimTrailingSeparator(p) {
-    // Short-circuit if empty
-    if (!p) {
-        return '';
-    }
-    // Normalize separators
-    p = internal_path_helper_normalizeSeparators(p);
-    // No trailing slash
-    if (!p.endsWith(external_path_namespaceObject.sep)) {
-        return p;
-    }
-    // Check '/' on Linux/macOS and '\' on Windows
-    if (p === external_path_namespaceObject.sep) {
-        return p;
-    }
-    // On Windows check if drive root. E.g. C:\
-    if (internal_path_helper_IS_WINDOWS && /^[A-Z]:\\$/i.test(p)) {
-        return p;
-    }
-    // Otherwise trim trailing slash
-    return p.substr(0, p.length - 1);
-}
-//# sourceMappingURL=internal-path-helper.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-match-kind.js
-/**
- * Indicates whether a pattern matches a path
- */
-var MatchKind;
-(function (MatchKind) {
-    /** Not matched */
-    MatchKind[MatchKind["None"] = 0] = "None";
-    /** Matched if the path is a directory */
-    MatchKind[MatchKind["Directory"] = 1] = "Directory";
-    /** Matched if the path is a regular file */
-    MatchKind[MatchKind["File"] = 2] = "File";
-    /** Matched */
-    MatchKind[MatchKind["All"] = 3] = "All";
-})(MatchKind || (MatchKind = {}));
-//# sourceMappingURL=internal-match-kind.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-pattern-helper.js
-
-
-const internal_pattern_helper_IS_WINDOWS = process.platform === 'win32';
-/**
- * Given an array of patterns, returns an array of paths to search.
- * Duplicates and paths under other included paths are filtered out.
- */
-function getSearchPaths(patterns) {
-    // Ignore negate patterns
-    patterns = patterns.filter(x => !x.negate);
-    // Create a map of all search paths
-    const searchPathMap = {};
-    for (const pattern of patterns) {
-        const key = internal_pattern_helper_IS_WINDOWS
-            ? pattern.searchPath.toUpperCase()
-            : pattern.searchPath;
-        searchPathMap[key] = 'candidate';
-    }
-    const result = [];
-    for (const pattern of patterns) {
-        // Check if already included
-        const key = internal_pattern_helper_IS_WINDOWS
-            ? pattern.searchPath.toUpperCase()
-            : pattern.searchPath;
-        if (searchPathMap[key] === 'included') {
-            continue;
-        }
-        // Check for an ancestor search path
-        let foundAncestor = false;
-        let tempKey = key;
-        let parent = dirname(tempKey);
-        while (parent !== tempKey) {
-            if (searchPathMap[parent]) {
-                foundAncestor = true;
-                break;
-            }
-            tempKey = parent;
-            parent = dirname(tempKey);
-        }
-        // Include the search pattern in the result
-        if (!foundAncestor) {
-            result.push(pattern.searchPath);
-            searchPathMap[key] = 'included';
-        }
-    }
-    return result;
-}
-/**
- * Matches the patterns against the path
- */
-function internal_pattern_helper_match(patterns, itemPath) {
-    let result = MatchKind.None;
-    for (const pattern of patterns) {
-        if (pattern.negate) {
-            result &= ~pattern.match(itemPath);
-        }
-        else {
-            result |= pattern.match(itemPath);
-        }
-    }
-    return result;
-}
-/**
- * Checks whether to descend further into the directory
- */
-function internal_pattern_helper_partialMatch(patterns, itemPath) {
-    return patterns.some(x => !x.negate && x.partialMatch(itemPath));
-}
-//# sourceMappingURL=internal-pattern-helper.js.map
-;// CONCATENATED MODULE: ./node_modules/balanced-match/dist/esm/index.js
-const balanced = (a, b, str) => {
-    const ma = a instanceof RegExp ? maybeMatch(a, str) : a;
-    const mb = b instanceof RegExp ? maybeMatch(b, str) : b;
-    const r = ma !== null && mb != null && range(ma, mb, str);
-    return (r && {
-        start: r[0],
-        end: r[1],
-        pre: str.slice(0, r[0]),
-        body: str.slice(r[0] + ma.length, r[1]),
-        post: str.slice(r[1] + mb.length),
-    });
-};
-const maybeMatch = (reg, str) => {
-    const m = str.match(reg);
-    return m ? m[0] : null;
-};
-const range = (a, b, str) => {
-    let begs, beg, left, right = undefined, result;
-    let ai = str.indexOf(a);
-    let bi = str.indexOf(b, ai + 1);
-    let i = ai;
-    if (ai >= 0 && bi > 0) {
-        if (a === b) {
-            return [ai, bi];
-        }
-        begs = [];
-        left = str.length;
-        while (i >= 0 && !result) {
-            if (i === ai) {
-                begs.push(i);
-                ai = str.indexOf(a, i + 1);
-            }
-            else if (begs.length === 1) {
-                const r = begs.pop();
-                if (r !== undefined)
-                    result = [r, bi];
-            }
-            else {
-                beg = begs.pop();
-                if (beg !== undefined && beg < left) {
-                    left = beg;
-                    right = bi;
-                }
-                bi = str.indexOf(b, i + 1);
-            }
-            i = ai < bi && ai >= 0 ? ai : bi;
-        }
-        if (begs.length && right !== undefined) {
-            result = [left, right];
-        }
-    }
-    return result;
-};
-//# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ./node_modules/brace-expansion/dist/esm/index.js
-
-const escSlash = '\0SLASH' + Math.random().toFixed(16) + '\0';
-const escOpen = '\0OPEN' + Math.random().toFixed(16) + '\0';
-const escClose = '\0CLOSE' + Math.random().toFixed(16) + '\0';
-const escComma = '\0COMMA' + Math.random().toFixed(16) + '\0';
-const escPeriod = '\0PERIOD' + Math.random().toFixed(16) + '\0';
-const escSlashPattern = new RegExp(escSlash, 'g');
-const escOpenPattern = new RegExp(escOpen, 'g');
-const escClosePattern = new RegExp(escClose, 'g');
-const escCommaPattern = new RegExp(escComma, 'g');
-const escPeriodPattern = new RegExp(escPeriod, 'g');
-const slashPattern = /\\\\/g;
-const openPattern = /\\{/g;
-const closePattern = /\\}/g;
-const commaPattern = /\\,/g;
-const periodPattern = /\\\./g;
-const EXPANSION_MAX = 100_000;
-// `EXPANSION_MAX` caps the *number* of expansions, but not their length. An
-// input like `'{a,b}'.repeat(1500)` stays under that count - its output is
-// truncated to 100k results - while making every result ~1500 characters
-// long. The result set, and the intermediate arrays built while combining
-// brace sets, then grow large enough to exhaust memory and crash the process
-// (CVE-2026-14257). `EXPANSION_MAX_LENGTH` bounds the total number of
-// characters the accumulator may hold at any point, so memory stays flat no
-// matter how many brace groups are chained. The limit sits well above any
-// realistic expansion (100k results hitting `EXPANSION_MAX` measure ~1M
-// characters) so legitimate input is unaffected.
-const EXPANSION_MAX_LENGTH = 4_000_000;
-// `expand_` recurses once per level of brace *nesting* - both when expanding a
-// set's comma members and when re-wrapping a set whose body is a single part.
-// The CVE-2026-14257 fix made the *tail* iterative (recursion on `m.post`, one
-// level per chained group), which left nesting depth unbounded: about 3,100
-// levels of `{{{...a,b...}}}` - only ~6KB of input - exhausted the native stack
-// and crashed the process. `EXPANSION_MAX_DEPTH` bounds how deep the parser
-// will follow nesting. It sits far above any realistic pattern and well below
-// the depth at which the stack runs out.
-const EXPANSION_MAX_DEPTH = 1_000;
-// Bash keeps a quirk where a brace group followed by a comma set still expands
-// (`{a},b}`). The parser implements it by rewriting the string and restarting
-// the scan, absorbing one `}` per pass. `n` trailing braces therefore cost `n`
-// full passes over a string that itself grows by one `escClose` sentinel each
-// time - quadratic in `n`, with a ~26x constant from the sentinel's length.
-// 128KB of `'{a}' + '}'.repeat(n) + ',z}'` blocked the event loop for 27
-// seconds to produce two results. `EXPANSION_MAX_REWRITES` bounds how many
-// times the scan may restart. Real `{a},b}` input needs a handful.
-const EXPANSION_MAX_REWRITES = 1_000;
-// `EXPANSION_MAX_STEPS` bounds the work one `expand` call does, which `max`,
-// `maxLength` and `maxDepth` don't: nested sets are rescanned at every level
-// and chained groups each rebuild up to `max` results, so 2KB of input could
-// block the event loop for over 30 seconds. Each character scanned, result
-// built and sequence value generated is a step, and each `expand_` call costs
-// `CALL_STEPS` more. Past the budget, the set being expanded and everything
-// after it stay literal. A glob needs a few hundred steps, and nesting all the
-// way to `EXPANSION_MAX_DEPTH` about 4M.
-const EXPANSION_MAX_STEPS = 20_000_000;
-// What one `expand_` call costs on top of what it scans and builds. Setting
-// one up takes about as long as scanning 16 characters, and a set whose
-// results are wrapped to be expanded again makes one call per result, each
-// scanning and building next to nothing: 64KB of
-// `('{{' + ','.repeat(316) + '}{' + ','.repeat(316) + '}}').repeat(n)` made
-// 4M such calls, which spent the budget three times as slowly as anything
-// else.
-const CALL_STEPS = 16;
-function numeric(str) {
-    return !isNaN(str) ? parseInt(str, 10) : str.charCodeAt(0);
-}
-function escapeBraces(str) {
-    return str
-        .replace(slashPattern, escSlash)
-        .replace(openPattern, escOpen)
-        .replace(closePattern, escClose)
-        .replace(commaPattern, escComma)
-        .replace(periodPattern, escPeriod);
-}
-function unescapeBraces(str) {
-    return str
-        .replace(escSlashPattern, '\\')
-        .replace(escOpenPattern, '{')
-        .replace(escClosePattern, '}')
-        .replace(escCommaPattern, ',')
-        .replace(escPeriodPattern, '.');
-}
-// Like `target.push(...items)` but doesn't overflow the stack
-function pushAll(target, items) {
-    for (let i = 0; i < items.length; i++) {
-        target.push(items[i]);
-    }
-}
-// `balanced`, run on `masked` (see `maskUnmatchedOpens`), sliced from `str`
-// and charged for the characters it walks: up to the group's `}`, or the
-// whole string when there is no match or unmatched `{` come first, which
-// `unmatched` then flags for masking. Once a call overdraws the budget, it
-// and every later one return undefined, so the rest stays literal.
-function balancedWithBudget(str, masked, budget) {
-    if (budget.remaining < 0) {
-        return undefined;
-    }
-    const r = range('{', '}', masked);
-    const unmatched = r !== undefined && masked.indexOf('{') < r[0];
-    budget.remaining -= r && !unmatched ? r[1] + 1 : str.length;
-    if (!r || budget.remaining < 0) {
-        return undefined;
-    }
-    return {
-        end: r[1],
-        pre: str.slice(0, r[0]),
-        body: str.slice(r[0] + 1, r[1]),
-        post: str.slice(r[1] + 1),
-        unmatched,
-    };
-}
-// `masked` with every `{` that has no matching `}` swapped for a `\0`, which
-// keeps the length, so a scan of it still lines up with the string it was
-// made from. Such a `{` is literal either way, but `balanced` only learns that
-// one is unmatched by reading to the end of the string, so with one at the
-// head of every group (`'{a,{b,c}'.repeat(n)`) each scan read the rest of the
-// input. That was quadratic, and once the step budget charged for it, it ran
-// out partway through and left the rest literal. A scan of the masked copy
-// stops at the group's `}`. It is one pass, charged as such.
-function maskUnmatchedOpens(masked, budget) {
-    budget.remaining -= masked.length;
-    const open = [];
-    for (let i = 0; i < masked.length; i++) {
-        const c = masked.charCodeAt(i);
-        if (c === 0x7b) {
-            open.push(i);
-        }
-        else if (c === 0x7d && open.length) {
-            open.pop();
-        }
-    }
-    let out = '';
-    let last = 0;
-    for (let i = 0; i < open.length; i++) {
-        const at = open[i];
-        out += masked.slice(last, at) + '\0';
-        last = at + 1;
-    }
-    return out + masked.slice(last);
-}
-// Whether `str` has a `,` not followed by another `,`, with a `}` after it on
-// the same line - what `/,(?!,).*\}/.test(str)` asks, answered in one pass from
-// the end. The regex tries every `,` and backtracks through the rest of its
-// line from each, which is quadratic, and the `{a},b}` rewrite asks again on
-// every pass. Like a scan, it is charged for the whole string and refused if
-// that overdraws the budget.
-function commaSetFollows(str, budget) {
-    budget.remaining -= str.length;
-    if (budget.remaining < 0) {
-        return false;
-    }
-    // Whether a `}` follows the current position before the line ends
-    let close = false;
-    for (let i = str.length - 1; i >= 0; i--) {
-        const c = str.charCodeAt(i);
-        if (c === 0x7d) {
-            close = true;
-        }
-        else if (c === 0x0a || c === 0x0d || c === 0x2028 || c === 0x2029) {
-            // A line terminator, which `.` does not match
-            close = false;
-        }
-        else if (c === 0x2c && close && str.charCodeAt(i + 1) !== 0x2c) {
-            return true;
-        }
-    }
-    return false;
-}
-/**
- * Basically just str.split(","), but handling cases
- * where we have nested braced sections, which should be
- * treated as individual members, like {a,{b,c},d}
- *
- * Returns `undefined` if the step budget runs out before the whole set is
- * split, since splitting what is left on every comma would tear apart the
- * nested sets it still holds.
- */
-function parseCommaParts(str, budget) {
-    const parts = [];
-    // Walk the brace groups iteratively. Recursing on `post` once per group let a
-    // chain of them exhaust the stack - the parsing-side counterpart to
-    // the `expand_` overflow fixed for CVE-2026-14257, and not something `max` or
-    // `maxLength` can bound, since it happens before expansion.
-    //
-    // The part the next chunk continues
-    let carry = '';
-    for (;;) {
-        // A set's body holds no unmatched `{`, so there is nothing to mask.
-        const m = balancedWithBudget(str, str, budget);
-        if (budget.remaining < 0) {
-            return undefined;
-        }
-        if (!m) {
-            const tail = str.split(',');
-            tail[0] = carry + tail[0];
-            pushAll(parts, tail);
-            return parts;
-        }
-        const { pre, body, post } = m;
-        const p = pre.split(',');
-        p[0] = carry + p[0];
-        p[p.length - 1] += '{' + body + '}';
-        if (!post.length) {
-            pushAll(parts, p);
-            return parts;
-        }
-        carry = p.pop();
-        pushAll(parts, p);
-        str = post;
-    }
-}
-// An option that is left out, or that is NaN, gets its default. Every
-// comparison against NaN is false, so a NaN bound would never be reached:
-// `{ maxSteps: NaN }` let 15KB of input block the event loop for 16 seconds,
-// and `{ maxDepth: NaN }` overflowed the stack again (CVE-2026-102278). Pass
-// `Infinity` to lift a bound.
-function bound(value, fallback) {
-    return value === undefined || isNaN(value) ? fallback : value;
-}
-function expand(str, options = {}) {
-    if (!str) {
-        return [];
-    }
-    const max = bound(options.max, EXPANSION_MAX);
-    const maxLength = bound(options.maxLength, EXPANSION_MAX_LENGTH);
-    const maxDepth = bound(options.maxDepth, EXPANSION_MAX_DEPTH);
-    const maxRewrites = bound(options.maxRewrites, EXPANSION_MAX_REWRITES);
-    const maxSteps = bound(options.maxSteps, EXPANSION_MAX_STEPS);
-    // I don't know why Bash 4.3 does this, but it does.
-    // Anything starting with {} will have the first two bytes preserved
-    // but *only* at the top level, so {},a}b will not expand to anything,
-    // but a{},b}c will be expanded to [a}c,abc].
-    // One could argue that this is a bug in Bash, but since the goal of
-    // this module is to match Bash's rules, we escape a leading {}
-    if (str.slice(0, 2) === '{}') {
-        str = '\\{\\}' + str.slice(2);
-    }
-    return expand_(escapeBraces(str), max, maxLength, maxDepth, 0, maxRewrites, { remaining: maxSteps }, true).map(unescapeBraces);
-}
-function embrace(str) {
-    return '{' + str + '}';
-}
-function isPadded(el) {
-    return /^-?0\d/.test(el);
-}
-function lte(i, y) {
-    return i <= y;
-}
-function gte(i, y) {
-    return i >= y;
-}
-// Build `{ acc[a] + pre + values[v] }` for every combination, capping the
-// number of results at `max` and the total number of characters at `maxLength`.
-// This is the one place output grows, so bounding it here keeps the single
-// accumulator - and therefore memory - flat regardless of how many brace groups
-// are combined (CVE-2026-14257). Each result built is a step, since `max` and
-// `maxLength` bound one combination, not how many brace groups are combined.
-function combine(acc, pre, values, max, maxLength, dropEmpties, budget) {
-    const out = [];
-    let length = 0;
-    // Bash drops empty results at the top level, and they don't count against
-    // `max`, so `max` bounds the number of *kept* results. Only an empty
-    // `acc[a] + pre` can make one, so for those the empty values are skipped
-    // without being visited. Visiting them one at a time let a set of empties
-    // cost `acc.length * values.length` while keeping nothing.
-    let nonEmpty;
-    outer: for (let a = 0; a < acc.length; a++) {
-        const prefix = acc[a] + pre;
-        let vs = values;
-        if (dropEmpties && !prefix) {
-            if (!nonEmpty)
-                nonEmpty = values.filter(v => v);
-            vs = nonEmpty;
-        }
-        for (let v = 0; v < vs.length; v++) {
-            if (out.length >= max)
-                break outer;
-            const expansion = prefix + vs[v];
-            if (length + expansion.length > maxLength)
-                break outer;
-            out.push(expansion);
-            length += expansion.length;
-        }
-    }
-    budget.remaining -= out.length;
-    return out;
-}
-// The expansion values of a single numeric (`1..5`) or alphabetic (`a..e..2`)
-// sequence body, or `undefined` if the step budget runs out generating them.
-function expandSequence(body, isAlphaSequence, max, maxLength, budget) {
-    const n = body.split(/\.\./);
-    const N = [];
-    // A sequence body always splits into two or three parts, but the compiler
-    // can't know that.
-    /* c8 ignore start */
-    if (n[0] === undefined || n[1] === undefined) {
-        return N;
-    }
-    /* c8 ignore stop */
-    const x = numeric(n[0]);
-    const y = numeric(n[1]);
-    const width = Math.max(n[0].length, n[1].length);
-    let incr = n.length === 3 && n[2] !== undefined ?
-        Math.max(Math.abs(numeric(n[2])), 1)
-        : 1;
-    let test = lte;
-    const reverse = y < x;
-    if (reverse) {
-        incr *= -1;
-        test = gte;
-    }
-    const pad = n.some(isPadded);
-    // A padded value is built a character at a time to `width`, which the input
-    // sets, so it costs one step per character: 64KB of
-    // `('{' + '0'.repeat(100) + '..99999}').repeat(n)` took 7 seconds charged
-    // one step per value.
-    const cost = pad ? width : 1;
-    let length = 0;
-    for (let i = x; test(i, y) && N.length < max; i += incr) {
-        // Each value is a step. `max` and `maxLength` bound one sequence, but a
-        // chain of them still generated up to `max` values each, however few
-        // combining could keep.
-        budget.remaining -= cost;
-        if (budget.remaining < 0) {
-            return undefined;
-        }
-        let c;
-        if (isAlphaSequence) {
-            c = String.fromCharCode(i);
-            if (c === '\\') {
-                c = '';
-            }
-        }
-        else {
-            c = String(i);
-            if (pad) {
-                const need = width - c.length;
-                if (need > 0) {
-                    const z = new Array(need + 1).join('0');
-                    if (i < 0) {
-                        c = '-' + z + c.slice(1);
-                    }
-                    else {
-                        c = z + c;
-                    }
-                }
-            }
-        }
-        if (length + c.length > maxLength)
-            break;
-        N.push(c);
-        length += c.length;
-    }
-    return N;
-}
-function expand_(str, max, maxLength, maxDepth, depth, maxRewrites, budget, isTop) {
-    // An overdraft here makes the first scan refuse, so `str` stays literal.
-    budget.remaining -= CALL_STEPS;
-    // Too deeply nested to keep following: treat the rest as literal, the same
-    // way a group that cannot expand is already handled. Truncating rather than
-    // throwing keeps `expand` total, matching `max` and `maxLength`.
-    if (depth > maxDepth) {
-        return [str];
-    }
-    // Consume the string's top-level brace groups left to right, threading a
-    // running set of combined prefixes (`acc`). Expanding the tail iteratively -
-    // rather than recursing on `m.post` once per group - keeps the native stack
-    // depth constant, so deeply chained input (`'{a,b}'.repeat(3000)`) can no
-    // longer overflow the stack, and leaves a single accumulator whose size
-    // `maxLength` bounds directly (CVE-2026-14257).
-    let acc = [''];
-    // Bash drops empty results, but only when the *first* top-level group is a
-    // comma set - a sequence like `{a..\}` may legitimately yield ''. The drop
-    // is on the final strings, so it is applied to whichever `combine` produces
-    // them (the one with no brace set left in the tail).
-    // How many times the `{a},b}` rewrite below has restarted the scan. Each pass
-    // re-reads the whole string, so leaving this unbounded is quadratic.
-    let rewrites = 0;
-    let dropEmpties = false;
-    let firstGroup = true;
-    // `str` with its unmatched `{` masked, once a scan has run into them
-    let masked = str;
-    for (;;) {
-        const m = balancedWithBudget(str, masked, budget);
-        // No brace set left, or no step budget left to look for one: the rest of
-        // the string is literal.
-        if (!m) {
-            return combine(acc, str, [''], max, maxLength, dropEmpties, budget);
-        }
-        if (m.unmatched) {
-            masked = maskUnmatchedOpens(masked, budget);
-        }
-        // no need to expand pre, since it is guaranteed to be free of brace-sets
-        const pre = m.pre;
-        // This set and the rest of the string, literal: for a set that cannot
-        // expand, and for one the step budget runs out on. Once it is overdrawn,
-        // every set still being expanded, at every level, stays literal like this -
-        // otherwise each level above would go on combining, and wrapping and
-        // expanding again, results the budget was too small for.
-        const literal = () => combine(acc, pre + '{' + m.body + '}' + m.post, [''], max, maxLength, dropEmpties, budget);
-        if (/\$$/.test(pre)) {
-            acc = combine(acc, pre + '{' + m.body + '}', [''], max, maxLength, dropEmpties && !m.post.length, budget);
-            firstGroup = false;
-            if (!m.post.length)
-                break;
-            str = m.post;
-            masked = masked.slice(m.end + 1);
-            continue;
-        }
-        const isNumericSequence = /^-?\d+\.\.-?\d+(?:\.\.-?\d+)?$/.test(m.body);
-        const isAlphaSequence = /^[a-zA-Z]\.\.[a-zA-Z](?:\.\.-?\d+)?$/.test(m.body);
-        const isSequence = isNumericSequence || isAlphaSequence;
-        const isOptions = m.body.indexOf(',') >= 0;
-        if (!isSequence && !isOptions) {
-            // {a},b}
-            if (rewrites < maxRewrites && commaSetFollows(m.post, budget)) {
-                rewrites++;
-                str = m.pre + '{' + m.body + escClose + m.post;
-                // Taking a `}` away never gives an unmatched `{` a partner, so what
-                // is masked stays unmatched. The `{` it closed can be left without
-                // one, and the next scan masks it.
-                masked =
-                    masked.slice(0, m.end) + escClose + masked.slice(m.end + 1);
-                isTop = true;
-                continue;
-            }
-            // Nothing here expands, so the whole remaining string is literal.
-            return literal();
-        }
-        if (firstGroup) {
-            dropEmpties = isTop && !isSequence;
-            firstGroup = false;
-        }
-        let values;
-        if (isSequence) {
-            values = expandSequence(m.body, isAlphaSequence, max, maxLength, budget);
-            if (!values) {
-                return literal();
-            }
-        }
-        else {
-            let n = parseCommaParts(m.body, budget);
-            // The step budget ran out partway through the set.
-            if (!n) {
-                return literal();
-            }
-            if (n.length === 1 && n[0] !== undefined) {
-                // x{{a,b}}y ==> x{a}y x{b}y
-                n = expand_(n[0], max, maxLength, maxDepth, depth + 1, maxRewrites, budget, false).map(embrace);
-                // The step budget ran out expanding the set's only part.
-                if (budget.remaining < 0) {
-                    return literal();
-                }
-                //XXX is this necessary? Can't seem to hit it in tests.
-                /* c8 ignore start */
-                if (n.length === 1) {
-                    const next = combine(acc, pre + n[0], [''], max, maxLength, dropEmpties && !m.post.length, budget);
-                    if (budget.remaining < 0) {
-                        return literal();
-                    }
-                    acc = next;
-                    if (!m.post.length)
-                        break;
-                    str = m.post;
-                    masked = masked.slice(m.end + 1);
-                    continue;
-                }
-                /* c8 ignore stop */
-            }
-            // Values that `combine` is going to drop as empty produce no result, so
-            // they must not count against `max` - otherwise `{a,,b}` with `max: 2`
-            // would stop at `['a', '']` and yield one result instead of two. Skipping
-            // them outright keeps `values` bounded while leaving `max` a bound on
-            // *kept* results.
-            let dropsEmpties = dropEmpties && !m.post.length && !pre;
-            for (let d = 0; dropsEmpties && d < acc.length; d++) {
-                if (acc[d]) {
-                    dropsEmpties = false;
-                }
-            }
-            values = [];
-            let valuesLength = 0;
-            outer: for (let j = 0; j < n.length; j++) {
-                const expanded = expand_(n[j], max, maxLength, maxDepth, depth + 1, maxRewrites, budget, false);
-                // The step budget ran out expanding a member.
-                if (budget.remaining < 0) {
-                    return literal();
-                }
-                for (let k = 0; k < expanded.length; k++) {
-                    const v = expanded[k];
-                    if (dropsEmpties && !v)
-                        continue;
-                    if (values.length >= max ||
-                        valuesLength + v.length > maxLength) {
-                        break outer;
-                    }
-                    values.push(v);
-                    valuesLength += v.length;
-                }
-            }
-        }
-        const next = combine(acc, pre, values, max, maxLength, dropEmpties && !m.post.length, budget);
-        // The step budget ran out combining the set's values in.
-        if (budget.remaining < 0) {
-            return literal();
-        }
-        acc = next;
-        if (!m.post.length)
-            break;
-        str = m.post;
-        masked = masked.slice(m.end + 1);
-    }
-    return acc;
-}
-//# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/assert-valid-pattern.js
-const MAX_PATTERN_LENGTH = 1024 * 64;
-const assertValidPattern = (pattern) => {
-    if (typeof pattern !== 'string') {
-        throw new TypeError('invalid pattern');
-    }
-    if (pattern.length > MAX_PATTERN_LENGTH) {
-        throw new TypeError('pattern is too long');
-    }
-};
-//# sourceMappingURL=assert-valid-pattern.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/brace-expressions.js
-// translate the various posix character classes into unicode properties
-// this works across all unicode locales
-// { <posix class>: [<translation>, /u flag required, negated]
-const posixClasses = {
-    '[:alnum:]': ['\\p{L}\\p{Nl}\\p{Nd}', true],
-    '[:alpha:]': ['\\p{L}\\p{Nl}', true],
-    '[:ascii:]': ['\\x' + '00-\\x' + '7f', false],
-    '[:blank:]': ['\\p{Zs}\\t', true],
-    '[:cntrl:]': ['\\p{Cc}', true],
-    '[:digit:]': ['\\p{Nd}', true],
-    '[:graph:]': ['\\p{Z}\\p{C}', true, true],
-    '[:lower:]': ['\\p{Ll}', true],
-    '[:print:]': ['\\p{C}', true],
-    '[:punct:]': ['\\p{P}', true],
-    '[:space:]': ['\\p{Z}\\t\\r\\n\\v\\f', true],
-    '[:upper:]': ['\\p{Lu}', true],
-    '[:word:]': ['\\p{L}\\p{Nl}\\p{Nd}\\p{Pc}', true],
-    '[:xdigit:]': ['A-Fa-f0-9', false],
-};
-// only need to escape a few things inside of brace expressions
-// escapes: [ \ ] -
-const braceEscape = (s) => s.replace(/[[\]\\-]/g, '\\$&');
-// escape all regexp magic characters
-const regexpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
-// everything has already been escaped, we just have to join
-const rangesToString = (ranges) => ranges.join('');
-// takes a glob string at a posix brace expression, and returns
-// an equivalent regular expression source, and boolean indicating
-// whether the /u flag needs to be applied, and the number of chars
-// consumed to parse the character class.
-// This also removes out of order ranges, and returns ($.) if the
-// entire class just no good.
-const parseClass = (glob, position) => {
-    const pos = position;
-    /* c8 ignore start */
-    if (glob.charAt(pos) !== '[') {
-        throw new Error('not in a brace expression');
-    }
-    /* c8 ignore stop */
-    const ranges = [];
-    const negs = [];
-    let i = pos + 1;
-    let sawStart = false;
-    let uflag = false;
-    let escaping = false;
-    let negate = false;
-    let endPos = pos;
-    let rangeStart = '';
-    WHILE: while (i < glob.length) {
-        const c = glob.charAt(i);
-        if ((c === '!' || c === '^') && i === pos + 1) {
-            negate = true;
-            i++;
-            continue;
-        }
-        if (c === ']' && sawStart && !escaping) {
-            endPos = i + 1;
-            break;
-        }
-        sawStart = true;
-        if (c === '\\') {
-            if (!escaping) {
-                escaping = true;
-                i++;
-                continue;
-            }
-            // escaped \ char, fall through and treat like normal char
-        }
-        if (c === '[' && !escaping) {
-            // either a posix class, a collation equivalent, or just a [
-            for (const [cls, [unip, u, neg]] of Object.entries(posixClasses)) {
-                if (glob.startsWith(cls, i)) {
-                    // invalid, [a-[] is fine, but not [a-[:alpha]]
-                    if (rangeStart) {
-                        return ['$.', false, glob.length - pos, true];
-                    }
-                    i += cls.length;
-                    if (neg)
-                        negs.push(unip);
-                    else
-                        ranges.push(unip);
-                    uflag = uflag || u;
-                    continue WHILE;
-                }
-            }
-        }
-        // now it's just a normal character, effectively
-        escaping = false;
-        if (rangeStart) {
-            // throw this range away if it's not valid, but others
-            // can still match.
-            if (c > rangeStart) {
-                ranges.push(braceEscape(rangeStart) + '-' + braceEscape(c));
-            }
-            else if (c === rangeStart) {
-                ranges.push(braceEscape(c));
-            }
-            rangeStart = '';
-            i++;
-            continue;
-        }
-        // now might be the start of a range.
-        // can be either c-d or c-] or c<more...>] or c] at this point
-        if (glob.startsWith('-]', i + 1)) {
-            ranges.push(braceEscape(c + '-'));
-            i += 2;
-            continue;
-        }
-        if (glob.startsWith('-', i + 1)) {
-            rangeStart = c;
-            i += 2;
-            continue;
-        }
-        // not the start of a range, just a single character
-        ranges.push(braceEscape(c));
-        i++;
-    }
-    if (endPos < i) {
-        // didn't see the end of the class, not a valid class,
-        // but might still be valid as a literal match.
-        return ['', false, 0, false];
-    }
-    // if we got no ranges and no negates, then we have a range that
-    // cannot possibly match anything, and that poisons the whole glob
-    if (!ranges.length && !negs.length) {
-        return ['$.', false, glob.length - pos, true];
-    }
-    // if we got one positive range, and it's a single character, then that's
-    // not actually a magic pattern, it's just that one literal character.
-    // we should not treat that as "magic", we should just return the literal
-    // character. [_] is a perfectly valid way to escape glob magic chars.
-    if (negs.length === 0 &&
-        ranges.length === 1 &&
-        /^\\?.$/.test(ranges[0]) &&
-        !negate) {
-        const r = ranges[0].length === 2 ? ranges[0].slice(-1) : ranges[0];
-        return [regexpEscape(r), false, endPos - pos, false];
-    }
-    const sranges = '[' + (negate ? '^' : '') + rangesToString(ranges) + ']';
-    const snegs = '[' + (negate ? '' : '^') + rangesToString(negs) + ']';
-    const comb = ranges.length && negs.length ? '(' + sranges + '|' + snegs + ')'
-        : ranges.length ? sranges
-            : snegs;
-    return [comb, uflag, endPos - pos, true];
-};
-//# sourceMappingURL=brace-expressions.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/unescape.js
-/**
- * Un-escape a string that has been escaped with {@link escape}.
- *
- * If the {@link MinimatchOptions.windowsPathsNoEscape} option is used, then
- * square-bracket escapes are removed, but not backslash escapes.
- *
- * For example, it will turn the string `'[*]'` into `*`, but it will not
- * turn `'\\*'` into `'*'`, because `\` is a path separator in
- * `windowsPathsNoEscape` mode.
- *
- * When `windowsPathsNoEscape` is not set, then both square-bracket escapes and
- * backslash escapes are removed.
- *
- * Slashes (and backslashes in `windowsPathsNoEscape` mode) cannot be escaped
- * or unescaped.
- *
- * When `magicalBraces` is not set, escapes of braces (`{` and `}`) will not be
- * unescaped.
- */
-const unescape_unescape = (s, { windowsPathsNoEscape = false, magicalBraces = true, } = {}) => {
-    if (magicalBraces) {
-        return windowsPathsNoEscape ?
-            s.replace(/\[([^/\\])\]/g, '$1')
-            : s
-                .replace(/((?!\\).|^)\[([^/\\])\]/g, '$1$2')
-                .replace(/\\([^/])/g, '$1');
-    }
-    return windowsPathsNoEscape ?
-        s.replace(/\[([^/\\{}])\]/g, '$1')
-        : s
-            .replace(/((?!\\).|^)\[([^/\\{}])\]/g, '$1$2')
-            .replace(/\\([^/{}])/g, '$1');
-};
-//# sourceMappingURL=unescape.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/ast.js
-// parse a single path portion
-var _a;
-
-
-const types = new Set(['!', '?', '+', '*', '@']);
-const isExtglobType = (c) => types.has(c);
-const isExtglobAST = (c) => isExtglobType(c.type);
-// Map of which extglob types can adopt the children of a nested extglob
-//
-// anything but ! can adopt a matching type:
-// +(a|+(b|c)|d) => +(a|b|c|d)
-// *(a|*(b|c)|d) => *(a|b|c|d)
-// @(a|@(b|c)|d) => @(a|b|c|d)
-// ?(a|?(b|c)|d) => ?(a|b|c|d)
-//
-// * can adopt anything, because 0 or repetition is allowed
-// *(a|?(b|c)|d) => *(a|b|c|d)
-// *(a|+(b|c)|d) => *(a|b|c|d)
-// *(a|@(b|c)|d) => *(a|b|c|d)
-//
-// + can adopt @, because 1 or repetition is allowed
-// +(a|@(b|c)|d) => +(a|b|c|d)
-//
-// + and @ CANNOT adopt *, because 0 would be allowed
-// +(a|*(b|c)|d) => would match "", on *(b|c)
-// @(a|*(b|c)|d) => would match "", on *(b|c)
-//
-// + and @ CANNOT adopt ?, because 0 would be allowed
-// +(a|?(b|c)|d) => would match "", on ?(b|c)
-// @(a|?(b|c)|d) => would match "", on ?(b|c)
-//
-// ? can adopt @, because 0 or 1 is allowed
-// ?(a|@(b|c)|d) => ?(a|b|c|d)
-//
-// ? and @ CANNOT adopt * or +, because >1 would be allowed
-// ?(a|*(b|c)|d) => would match bbb on *(b|c)
-// @(a|*(b|c)|d) => would match bbb on *(b|c)
-// ?(a|+(b|c)|d) => would match bbb on +(b|c)
-// @(a|+(b|c)|d) => would match bbb on +(b|c)
-//
-// ! CANNOT adopt ! (nothing else can either)
-// !(a|!(b|c)|d) => !(a|b|c|d) would fail to match on b (not not b|c)
-//
-// ! can adopt @
-// !(a|@(b|c)|d) => !(a|b|c|d)
-//
-// ! CANNOT adopt *
-// !(a|*(b|c)|d) => !(a|b|c|d) would match on bbb, not allowed
-//
-// ! CANNOT adopt +
-// !(a|+(b|c)|d) => !(a|b|c|d) would match on bbb, not allowed
-//
-// ! CANNOT adopt ?
-// x!(a|?(b|c)|d) => x!(a|b|c|d) would fail to match "x"
-const adoptionMap = new Map([
-    ['!', ['@']],
-    ['?', ['?', '@']],
-    ['@', ['@']],
-    ['*', ['*', '+', '?', '@']],
-    ['+', ['+', '@']],
-]);
-// nested extglobs that can be adopted in, but with the addition of
-// a blank '' element.
-const adoptionWithSpaceMap = new Map([
-    ['!', ['?']],
-    ['@', ['?']],
-    ['+', ['?', '*']],
-]);
-// union of the previous two maps
-const adoptionAnyMap = new Map([
-    ['!', ['?', '@']],
-    ['?', ['?', '@']],
-    ['@', ['?', '@']],
-    ['*', ['*', '+', '?', '@']],
-    ['+', ['+', '@', '?', '*']],
-]);
-// Extglobs that can take over their parent if they are the only child
-// the key is parent, value maps child to resulting extglob parent type
-// '@' is omitted because it's a special case. An `@` extglob with a single
-// member can always be usurped by that subpattern.
-const usurpMap = new Map([
-    ['!', new Map([['!', '@']])],
-    [
-        '?',
-        new Map([
-            ['*', '*'],
-            ['+', '*'],
-        ]),
-    ],
-    [
-        '@',
-        new Map([
-            ['!', '!'],
-            ['?', '?'],
-            ['@', '@'],
-            ['*', '*'],
-            ['+', '+'],
-        ]),
-    ],
-    [
-        '+',
-        new Map([
-            ['?', '*'],
-            ['*', '*'],
-        ]),
-    ],
-]);
-// Patterns that get prepended to bind to the start of either the
-// entire string, or just a single path portion, to prevent dots
-// and/or traversal patterns, when needed.
-// Exts don't need the ^ or / bit, because the root binds that already.
-const startNoTraversal = '(?!(?:^|/)\\.\\.?(?:$|/))';
-const startNoDot = '(?!\\.)';
-// characters that indicate a start of pattern needs the "no dots" bit,
-// because a dot *might* be matched. ( is not in the list, because in
-// the case of a child extglob, it will handle the prevention itself.
-const addPatternStart = new Set(['[', '.']);
-// cases where traversal is A-OK, no dot prevention needed
-const justDots = new Set(['..', '.']);
-const reSpecials = new Set('().*{}+?[]^$\\!');
-const regExpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
-// any single thing other than /
-const qmark = '[^/]';
-// * => any number of characters
-const star = qmark + '*?';
-// use + when we need to ensure that *something* matches, because the * is
-// the only thing in the path portion.
-const starNoEmpty = qmark + '+?';
-// remove the \ chars that we added if we end up doing a nonmagic compare
-// const deslash = (s: string) => s.replace(/\\(.)/g, '$1')
-let ID = 0;
-class AST {
-    type;
-    #root;
-    #hasMagic;
-    #uflag = false;
-    #parts = [];
-    #parent;
-    #parentIndex;
-    #negs;
-    #filledNegs = false;
-    #options;
-    #toString;
-    // set to true if it's an extglob with no children
-    // (which really means one child of '')
-    #emptyExt = false;
-    id = ++ID;
-    get depth() {
-        return (this.#parent?.depth ?? -1) + 1;
-    }
-    [Symbol.for('nodejs.util.inspect.custom')]() {
-        return {
-            '@@type': 'AST',
-            id: this.id,
-            type: this.type,
-            root: this.#root.id,
-            parent: this.#parent?.id,
-            depth: this.depth,
-            partsLength: this.#parts.length,
-            parts: this.#parts,
-        };
-    }
-    constructor(type, parent, options = {}) {
-        this.type = type;
-        // extglobs are inherently magical
-        if (type)
-            this.#hasMagic = true;
-        this.#parent = parent;
-        this.#root = this.#parent ? this.#parent.#root : this;
-        this.#options = this.#root === this ? options : this.#root.#options;
-        this.#negs = this.#root === this ? [] : this.#root.#negs;
-        if (type === '!' && !this.#root.#filledNegs)
-            this.#negs.push(this);
-        this.#parentIndex = this.#parent ? this.#parent.#parts.length : 0;
-    }
-    get hasMagic() {
-        /* c8 ignore start */
-        if (this.#hasMagic !== undefined)
-            return this.#hasMagic;
-        /* c8 ignore stop */
-        for (const p of this.#parts) {
-            if (typeof p === 'string')
-                continue;
-            if (p.type || p.hasMagic)
-                return (this.#hasMagic = true);
-        }
-        // note: will be undefined until we generate the regexp src and find out
-        return this.#hasMagic;
-    }
-    // reconstructs the pattern
-    toString() {
-        return (this.#toString !== undefined ? this.#toString
-            : !this.type ?
-                (this.#toString = this.#parts.map(p => String(p)).join(''))
-                : (this.#toString =
-                    this.type +
-                        '(' +
-                        this.#parts.map(p => String(p)).join('|') +
-                        ')'));
-    }
-    #fillNegs() {
-        /* c8 ignore start */
-        if (this !== this.#root)
-            throw new Error('should only call on root');
-        if (this.#filledNegs)
-            return this;
-        /* c8 ignore stop */
-        // call toString() once to fill this out
-        this.toString();
-        this.#filledNegs = true;
-        let n;
-        while ((n = this.#negs.pop())) {
-            if (n.type !== '!')
-                continue;
-            // walk up the tree, appending everthing that comes AFTER parentIndex
-            let p = n;
-            let pp = p.#parent;
-            while (pp) {
-                for (let i = p.#parentIndex + 1; !pp.type && i < pp.#parts.length; i++) {
-                    for (const part of n.#parts) {
-                        /* c8 ignore start */
-                        if (typeof part === 'string') {
-                            throw new Error('string part in extglob AST??');
-                        }
-                        /* c8 ignore stop */
-                        part.copyIn(pp.#parts[i]);
-                    }
-                }
-                p = pp;
-                pp = p.#parent;
-            }
-        }
-        return this;
-    }
-    push(...parts) {
-        for (const p of parts) {
-            if (p === '')
-                continue;
-            /* c8 ignore start */
-            if (typeof p !== 'string' &&
-                !(p instanceof _a && p.#parent === this)) {
-                throw new Error('invalid part: ' + p);
-            }
-            /* c8 ignore stop */
-            this.#parts.push(p);
-        }
-    }
-    toJSON() {
-        const ret = this.type === null ?
-            this.#parts
-                .slice()
-                .map(p => (typeof p === 'string' ? p : p.toJSON()))
-            : [this.type, ...this.#parts.map(p => p.toJSON())];
-        if (this.isStart() && !this.type)
-            ret.unshift([]);
-        if (this.isEnd() &&
-            (this === this.#root ||
-                (this.#root.#filledNegs && this.#parent?.type === '!'))) {
-            ret.push({});
-        }
-        return ret;
-    }
-    isStart() {
-        if (this.#root === this)
-            return true;
-        // if (this.type) return !!this.#parent?.isStart()
-        if (!this.#parent?.isStart())
-            return false;
-        if (this.#parentIndex === 0)
-            return true;
-        // if everything AHEAD of this is a negation, then it's still the "start"
-        const p = this.#parent;
-        for (let i = 0; i < this.#parentIndex; i++) {
-            const pp = p.#parts[i];
-            if (!(pp instanceof _a && pp.type === '!')) {
-                return false;
-            }
-        }
-        return true;
-    }
-    isEnd() {
-        if (this.#root === this)
-            return true;
-        if (this.#parent?.type === '!')
-            return true;
-        if (!this.#parent?.isEnd())
-            return false;
-        if (!this.type)
-            return this.#parent?.isEnd();
-        // if not root, it'll always have a parent
-        /* c8 ignore start */
-        const pl = this.#parent ? this.#parent.#parts.length : 0;
-        /* c8 ignore stop */
-        return this.#parentIndex === pl - 1;
-    }
-    copyIn(part) {
-        if (typeof part === 'string')
-            this.push(part);
-        else
-            this.push(part.clone(this));
-    }
-    clone(parent) {
-        const c = new _a(this.type, parent);
-        for (const p of this.#parts) {
-            c.copyIn(p);
-        }
-        return c;
-    }
-    static #parseAST(str, ast, pos, opt, extDepth) {
-        const maxDepth = opt.maxExtglobRecursion ?? 2;
-        let escaping = false;
-        let inBrace = false;
-        let braceStart = -1;
-        let braceNeg = false;
-        if (ast.type === null) {
-            // outside of a extglob, append until we find a start
-            let i = pos;
-            let acc = '';
-            while (i < str.length) {
-                const c = str.charAt(i++);
-                // still accumulate escapes at this point, but we do ignore
-                // starts that are escaped
-                if (escaping || c === '\\') {
-                    escaping = !escaping;
-                    acc += c;
-                    continue;
-                }
-                if (inBrace) {
-                    if (i === braceStart + 1) {
-                        if (c === '^' || c === '!') {
-                            braceNeg = true;
-                        }
-                    }
-                    else if (c === ']' && !(i === braceStart + 2 && braceNeg)) {
-                        inBrace = false;
-                    }
-                    acc += c;
-                    continue;
-                }
-                else if (c === '[') {
-                    inBrace = true;
-                    braceStart = i;
-                    braceNeg = false;
-                    acc += c;
-                    continue;
-                }
-                // we don't have to check for adoption here, because that's
-                // done at the other recursion point.
-                const doRecurse = !opt.noext &&
-                    isExtglobType(c) &&
-                    str.charAt(i) === '(' &&
-                    extDepth <= maxDepth;
-                if (doRecurse) {
-                    ast.push(acc);
-                    acc = '';
-                    const ext = new _a(c, ast);
-                    i = _a.#parseAST(str, ext, i, opt, extDepth + 1);
-                    ast.push(ext);
-                    continue;
-                }
-                acc += c;
-            }
-            ast.push(acc);
-            return i;
-        }
-        // some kind of extglob, pos is at the (
-        // find the next | or )
-        let i = pos + 1;
-        let part = new _a(null, ast);
-        const parts = [];
-        let acc = '';
-        while (i < str.length) {
-            const c = str.charAt(i++);
-            // still accumulate escapes at this point, but we do ignore
-            // starts that are escaped
-            if (escaping || c === '\\') {
-                escaping = !escaping;
-                acc += c;
-                continue;
-            }
-            if (inBrace) {
-                if (i === braceStart + 1) {
-                    if (c === '^' || c === '!') {
-                        braceNeg = true;
-                    }
-                }
-                else if (c === ']' && !(i === braceStart + 2 && braceNeg)) {
-                    inBrace = false;
-                }
-                acc += c;
-                continue;
-            }
-            else if (c === '[') {
-                inBrace = true;
-                braceStart = i;
-                braceNeg = false;
-                acc += c;
-                continue;
-            }
-            const doRecurse = !opt.noext &&
-                isExtglobType(c) &&
-                str.charAt(i) === '(' &&
-                /* c8 ignore start - the maxDepth is sufficient here */
-                (extDepth <= maxDepth || (ast && ast.#canAdoptType(c)));
-            /* c8 ignore stop */
-            if (doRecurse) {
-                const depthAdd = ast && ast.#canAdoptType(c) ? 0 : 1;
-                part.push(acc);
-                acc = '';
-                const ext = new _a(c, part);
-                part.push(ext);
-                i = _a.#parseAST(str, ext, i, opt, extDepth + depthAdd);
-                continue;
-            }
-            if (c === '|') {
-                part.push(acc);
-                acc = '';
-                parts.push(part);
-                part = new _a(null, ast);
-                continue;
-            }
-            if (c === ')') {
-                if (acc === '' && ast.#parts.length === 0) {
-                    ast.#emptyExt = true;
-                }
-                part.push(acc);
-                acc = '';
-                ast.push(...parts, part);
-                return i;
-            }
-            acc += c;
-        }
-        // unfinished extglob
-        // if we got here, it was a malformed extglob! not an extglob, but
-        // maybe something else in there.
-        ast.type = null;
-        ast.#hasMagic = undefined;
-        ast.#parts = [str.substring(pos - 1)];
-        return i;
-    }
-    #canAdoptWithSpace(child) {
-        return this.#canAdopt(child, adoptionWithSpaceMap);
-    }
-    #canAdopt(child, map = adoptionMap) {
-        if (!child ||
-            typeof child !== 'object' ||
-            child.type !== null ||
-            child.#parts.length !== 1 ||
-            this.type === null) {
-            return false;
-        }
-        const gc = child.#parts[0];
-        if (!gc || typeof gc !== 'object' || gc.type === null) {
-            return false;
-        }
-        return this.#canAdoptType(gc.type, map);
-    }
-    #canAdoptType(c, map = adoptionAnyMap) {
-        return !!map.get(this.type)?.includes(c);
-    }
-    #adoptWithSpace(child, index) {
-        const gc = child.#parts[0];
-        const blank = new _a(null, gc, this.options);
-        blank.#parts.push('');
-        gc.push(blank);
-        this.#adopt(child, index);
-    }
-    #adopt(child, index) {
-        const gc = child.#parts[0];
-        this.#parts.splice(index, 1, ...gc.#parts);
-        for (const p of gc.#parts) {
-            if (typeof p === 'object')
-                p.#parent = this;
-        }
-        this.#toString = undefined;
-    }
-    #canUsurpType(c) {
-        const m = usurpMap.get(this.type);
-        return !!m?.has(c);
-    }
-    #canUsurp(child) {
-        if (!child ||
-            typeof child !== 'object' ||
-            child.type !== null ||
-            child.#parts.length !== 1 ||
-            this.type === null ||
-            this.#parts.length !== 1) {
-            return false;
-        }
-        const gc = child.#parts[0];
-        if (!gc || typeof gc !== 'object' || gc.type === null) {
-            return false;
-        }
-        return this.#canUsurpType(gc.type);
-    }
-    #usurp(child) {
-        const m = usurpMap.get(this.type);
-        const gc = child.#parts[0];
-        const nt = m?.get(gc.type);
-        /* c8 ignore start - impossible */
-        if (!nt)
-            return false;
-        /* c8 ignore stop */
-        this.#parts = gc.#parts;
-        for (const p of this.#parts) {
-            if (typeof p === 'object') {
-                p.#parent = this;
-            }
-        }
-        this.type = nt;
-        this.#toString = undefined;
-        this.#emptyExt = false;
-    }
-    static fromGlob(pattern, options = {}) {
-        const ast = new _a(null, undefined, options);
-        _a.#parseAST(pattern, ast, 0, options, 0);
-        return ast;
-    }
-    // returns the regular expression if there's magic, or the unescaped
-    // string if not.
-    toMMPattern() {
-        // should only be called on root
-        /* c8 ignore start */
-        if (this !== this.#root)
-            return this.#root.toMMPattern();
-        /* c8 ignore stop */
-        const glob = this.toString();
-        const [re, body, hasMagic, uflag] = this.toRegExpSource();
-        // if we're in nocase mode, and not nocaseMagicOnly, then we do
-        // still need a regular expression if we have to case-insensitively
-        // match capital/lowercase characters.
-        const anyMagic = hasMagic ||
-            this.#hasMagic ||
-            (this.#options.nocase &&
-                !this.#options.nocaseMagicOnly &&
-                glob.toUpperCase() !== glob.toLowerCase());
-        if (!anyMagic) {
-            return body;
-        }
-        const flags = (this.#options.nocase ? 'i' : '') + (uflag ? 'u' : '');
-        return Object.assign(new RegExp(`^${re}$`, flags), {
-            _src: re,
-            _glob: glob,
-        });
-    }
-    get options() {
-        return this.#options;
-    }
-    // returns the string match, the regexp source, whether there's magic
-    // in the regexp (so a regular expression is required) and whether or
-    // not the uflag is needed for the regular expression (for posix classes)
-    // TODO: instead of injecting the start/end at this point, just return
-    // the BODY of the regexp, along with the start/end portions suitable
-    // for binding the start/end in either a joined full-path makeRe context
-    // (where we bind to (^|/), or a standalone matchPart context (where
-    // we bind to ^, and not /).  Otherwise slashes get duped!
-    //
-    // In part-matching mode, the start is:
-    // - if not isStart: nothing
-    // - if traversal possible, but not allowed: ^(?!\.\.?$)
-    // - if dots allowed or not possible: ^
-    // - if dots possible and not allowed: ^(?!\.)
-    // end is:
-    // - if not isEnd(): nothing
-    // - else: $
-    //
-    // In full-path matching mode, we put the slash at the START of the
-    // pattern, so start is:
-    // - if first pattern: same as part-matching mode
-    // - if not isStart(): nothing
-    // - if traversal possible, but not allowed: /(?!\.\.?(?:$|/))
-    // - if dots allowed or not possible: /
-    // - if dots possible and not allowed: /(?!\.)
-    // end is:
-    // - if last pattern, same as part-matching mode
-    // - else nothing
-    //
-    // Always put the (?:$|/) on negated tails, though, because that has to be
-    // there to bind the end of the negated pattern portion, and it's easier to
-    // just stick it in now rather than try to inject it later in the middle of
-    // the pattern.
-    //
-    // We can just always return the same end, and leave it up to the caller
-    // to know whether it's going to be used joined or in parts.
-    // And, if the start is adjusted slightly, can do the same there:
-    // - if not isStart: nothing
-    // - if traversal possible, but not allowed: (?:/|^)(?!\.\.?$)
-    // - if dots allowed or not possible: (?:/|^)
-    // - if dots possible and not allowed: (?:/|^)(?!\.)
-    //
-    // But it's better to have a simpler binding without a conditional, for
-    // performance, so probably better to return both start options.
-    //
-    // Then the caller just ignores the end if it's not the first pattern,
-    // and the start always gets applied.
-    //
-    // But that's always going to be $ if it's the ending pattern, or nothing,
-    // so the caller can just attach $ at the end of the pattern when building.
-    //
-    // So the todo is:
-    // - better detect what kind of start is needed
-    // - return both flavors of starting pattern
-    // - attach $ at the end of the pattern when creating the actual RegExp
-    //
-    // Ah, but wait, no, that all only applies to the root when the first pattern
-    // is not an extglob. If the first pattern IS an extglob, then we need all
-    // that dot prevention biz to live in the extglob portions, because eg
-    // +(*|.x*) can match .xy but not .yx.
-    //
-    // So, return the two flavors if it's #root and the first child is not an
-    // AST, otherwise leave it to the child AST to handle it, and there,
-    // use the (?:^|/) style of start binding.
-    //
-    // Even simplified further:
-    // - Since the start for a join is eg /(?!\.) and the start for a part
-    // is ^(?!\.), we can just prepend (?!\.) to the pattern (either root
-    // or start or whatever) and prepend ^ or / at the Regexp construction.
-    toRegExpSource(allowDot) {
-        const dot = allowDot ?? !!this.#options.dot;
-        if (this.#root === this) {
-            this.#flatten();
-            this.#fillNegs();
-        }
-        if (!isExtglobAST(this)) {
-            const noEmpty = this.isStart() &&
-                this.isEnd() &&
-                !this.#parts.some(s => typeof s !== 'string');
-            const src = this.#parts
-                .map(p => {
-                const [re, _, hasMagic, uflag] = typeof p === 'string' ?
-                    _a.#parseGlob(p, this.#hasMagic, noEmpty)
-                    : p.toRegExpSource(allowDot);
-                this.#hasMagic = this.#hasMagic || hasMagic;
-                this.#uflag = this.#uflag || uflag;
-                return re;
-            })
-                .join('');
-            let start = '';
-            if (this.isStart()) {
-                if (typeof this.#parts[0] === 'string') {
-                    // this is the string that will match the start of the pattern,
-                    // so we need to protect against dots and such.
-                    // '.' and '..' cannot match unless the pattern is that exactly,
-                    // even if it starts with . or dot:true is set.
-                    const dotTravAllowed = this.#parts.length === 1 && justDots.has(this.#parts[0]);
-                    if (!dotTravAllowed) {
-                        const aps = addPatternStart;
-                        // check if we have a possibility of matching . or ..,
-                        // and prevent that.
-                        const needNoTrav = 
-                        // dots are allowed, and the pattern starts with [ or .
-                        (dot && aps.has(src.charAt(0))) ||
-                            // the pattern starts with \., and then [ or .
-                            (src.startsWith('\\.') && aps.has(src.charAt(2))) ||
-                            // the pattern starts with \.\., and then [ or .
-                            (src.startsWith('\\.\\.') && aps.has(src.charAt(4)));
-                        // no need to prevent dots if it can't match a dot, or if a
-                        // sub-pattern will be preventing it anyway.
-                        const needNoDot = !dot && !allowDot && aps.has(src.charAt(0));
-                        start =
-                            needNoTrav ? startNoTraversal
-                                : needNoDot ? startNoDot
-                                    : '';
-                    }
-                }
-            }
-            // append the "end of path portion" pattern to negation tails
-            let end = '';
-            if (this.isEnd() &&
-                this.#root.#filledNegs &&
-                this.#parent?.type === '!') {
-                end = '(?:$|\\/)';
-            }
-            const final = start + src + end;
-            return [
-                final,
-                unescape_unescape(src),
-                (this.#hasMagic = !!this.#hasMagic),
-                this.#uflag,
-            ];
-        }
-        // We need to calculate the body *twice* if it's a repeat pattern
-        // at the start, once in nodot mode, then again in dot mode, so a
-        // pattern like *(?) can match 'x.y'
-        const repeated = this.type === '*' || this.type === '+';
-        // some kind of extglob
-        const start = this.type === '!' ? '(?:(?!(?:' : '(?:';
-        let body = this.#partsToRegExp(dot);
-        if (this.isStart() && this.isEnd() && !body && this.type !== '!') {
-            // invalid extglob, has to at least be *something* present, if it's
-            // the entire path portion.
-            const s = this.toString();
-            const me = this;
-            me.#parts = [s];
-            me.type = null;
-            me.#hasMagic = undefined;
-            return [s, unescape_unescape(this.toString()), false, false];
-        }
-        let bodyDotAllowed = !repeated || allowDot || dot || !startNoDot ?
-            ''
-            : this.#partsToRegExp(true);
-        if (bodyDotAllowed === body) {
-            bodyDotAllowed = '';
-        }
-        if (bodyDotAllowed) {
-            body = `(?:${body})(?:${bodyDotAllowed})*?`;
-        }
-        // an empty !() is exactly equivalent to a starNoEmpty
-        let final = '';
-        if (this.type === '!' && this.#emptyExt) {
-            final = (this.isStart() && !dot ? startNoDot : '') + starNoEmpty;
-        }
-        else {
-            const close = this.type === '!' ?
-                // !() must match something,but !(x) can match ''
-                '))' +
-                    (this.isStart() && !dot && !allowDot ? startNoDot : '') +
-                    star +
-                    ')'
-                : this.type === '@' ? ')'
-                    : this.type === '?' ? ')?'
-                        : this.type === '+' && bodyDotAllowed ? ')'
-                            : this.type === '*' && bodyDotAllowed ? `)?`
-                                : `)${this.type}`;
-            final = start + body + close;
-        }
-        return [
-            final,
-            unescape_unescape(body),
-            (this.#hasMagic = !!this.#hasMagic),
-            this.#uflag,
-        ];
-    }
-    #flatten() {
-        if (!isExtglobAST(this)) {
-            for (const p of this.#parts) {
-                if (typeof p === 'object') {
-                    p.#flatten();
-                }
-            }
-        }
-        else {
-            // do up to 10 passes to flatten as much as possible
-            let iterations = 0;
-            let done = false;
-            do {
-                done = true;
-                for (let i = 0; i < this.#parts.length; i++) {
-                    const c = this.#parts[i];
-                    if (typeof c === 'object') {
-                        c.#flatten();
-                        if (this.#canAdopt(c)) {
-                            done = false;
-                            this.#adopt(c, i);
-                        }
-                        else if (this.#canAdoptWithSpace(c)) {
-                            done = false;
-                            this.#adoptWithSpace(c, i);
-                        }
-                        else if (this.#canUsurp(c)) {
-                            done = false;
-                            this.#usurp(c);
-                        }
-                    }
-                }
-            } while (!done && ++iterations < 10);
-        }
-        this.#toString = undefined;
-    }
-    #partsToRegExp(dot) {
-        return this.#parts
-            .map(p => {
-            // extglob ASTs should only contain parent ASTs
-            /* c8 ignore start */
-            if (typeof p === 'string') {
-                throw new Error('string type in extglob ast??');
-            }
-            /* c8 ignore stop */
-            // can ignore hasMagic, because extglobs are already always magic
-            const [re, _, _hasMagic, uflag] = p.toRegExpSource(dot);
-            this.#uflag = this.#uflag || uflag;
-            return re;
-        })
-            .filter(p => !(this.isStart() && this.isEnd()) || !!p)
-            .join('|');
-    }
-    static #parseGlob(glob, hasMagic, noEmpty = false) {
-        let escaping = false;
-        let re = '';
-        let uflag = false;
-        // multiple stars that aren't globstars coalesce into one *
-        let inStar = false;
-        for (let i = 0; i < glob.length; i++) {
-            const c = glob.charAt(i);
-            if (escaping) {
-                escaping = false;
-                re += (reSpecials.has(c) ? '\\' : '') + c;
-                continue;
-            }
-            if (c === '*') {
-                if (inStar)
-                    continue;
-                inStar = true;
-                re += noEmpty && /^[*]+$/.test(glob) ? starNoEmpty : star;
-                hasMagic = true;
-                continue;
-            }
-            else {
-                inStar = false;
-            }
-            if (c === '\\') {
-                if (i === glob.length - 1) {
-                    re += '\\\\';
-                }
-                else {
-                    escaping = true;
-                }
-                continue;
-            }
-            if (c === '[') {
-                const [src, needUflag, consumed, magic] = parseClass(glob, i);
-                if (consumed) {
-                    re += src;
-                    uflag = uflag || needUflag;
-                    i += consumed - 1;
-                    hasMagic = hasMagic || magic;
-                    continue;
-                }
-            }
-            if (c === '?') {
-                re += qmark;
-                hasMagic = true;
-                continue;
-            }
-            re += regExpEscape(c);
-        }
-        return [re, unescape_unescape(glob), !!hasMagic, uflag];
-    }
-}
-_a = AST;
-//# sourceMappingURL=ast.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/escape.js
-/**
- * Escape all magic characters in a glob pattern.
- *
- * If the {@link MinimatchOptions.windowsPathsNoEscape}
- * option is used, then characters are escaped by wrapping in `[]`, because
- * a magic character wrapped in a character class can only be satisfied by
- * that exact character.  In this mode, `\` is _not_ escaped, because it is
- * not interpreted as a magic character, but instead as a path separator.
- *
- * If the {@link MinimatchOptions.magicalBraces} option is used,
- * then braces (`{` and `}`) will be escaped.
- */
-const escape_escape = (s, { windowsPathsNoEscape = false, magicalBraces = false, } = {}) => {
-    // don't need to escape +@! because we escape the parens
-    // that make those magic, and escaping ! as [!] isn't valid,
-    // because [!]] is a valid glob class meaning not ']'.
-    if (magicalBraces) {
-        return windowsPathsNoEscape ?
-            s.replace(/[?*()[\]{}]/g, '[$&]')
-            : s.replace(/[?*()[\]\\{}]/g, '\\$&');
-    }
-    return windowsPathsNoEscape ?
-        s.replace(/[?*()[\]]/g, '[$&]')
-        : s.replace(/[?*()[\]\\]/g, '\\$&');
-};
-//# sourceMappingURL=escape.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/index.js
-
-
-
-
-
-const minimatch = (p, pattern, options = {}) => {
-    assertValidPattern(pattern);
-    // shortcut: comments match nothing.
-    if (!options.nocomment && pattern.charAt(0) === '#') {
-        return false;
-    }
-    return new Minimatch(pattern, options).match(p);
-};
-// Optimized checking for the most common glob patterns.
-const starDotExtRE = /^\*+([^+@!?*[(]*)$/;
-const starDotExtTest = (ext) => (f) => !f.startsWith('.') && f.endsWith(ext);
-const starDotExtTestDot = (ext) => (f) => f.endsWith(ext);
-const starDotExtTestNocase = (ext) => {
-    ext = ext.toLowerCase();
-    return (f) => !f.startsWith('.') && f.toLowerCase().endsWith(ext);
-};
-const starDotExtTestNocaseDot = (ext) => {
-    ext = ext.toLowerCase();
-    return (f) => f.toLowerCase().endsWith(ext);
-};
-const starDotStarRE = /^\*+\.\*+$/;
-const starDotStarTest = (f) => !f.startsWith('.') && f.includes('.');
-const starDotStarTestDot = (f) => f !== '.' && f !== '..' && f.includes('.');
-const dotStarRE = /^\.\*+$/;
-const dotStarTest = (f) => f !== '.' && f !== '..' && f.startsWith('.');
-const starRE = /^\*+$/;
-const starTest = (f) => f.length !== 0 && !f.startsWith('.');
-const starTestDot = (f) => f.length !== 0 && f !== '.' && f !== '..';
-const qmarksRE = /^\?+([^+@!?*[(]*)?$/;
-const qmarksTestNocase = ([$0, ext = '']) => {
-    const noext = qmarksTestNoExt([$0]);
-    if (!ext)
-        return noext;
-    ext = ext.toLowerCase();
-    return (f) => noext(f) && f.toLowerCase().endsWith(ext);
-};
-const qmarksTestNocaseDot = ([$0, ext = '']) => {
-    const noext = qmarksTestNoExtDot([$0]);
-    if (!ext)
-        return noext;
-    ext = ext.toLowerCase();
-    return (f) => noext(f) && f.toLowerCase().endsWith(ext);
-};
-const qmarksTestDot = ([$0, ext = '']) => {
-    const noext = qmarksTestNoExtDot([$0]);
-    return !ext ? noext : (f) => noext(f) && f.endsWith(ext);
-};
-const qmarksTest = ([$0, ext = '']) => {
-    const noext = qmarksTestNoExt([$0]);
-    return !ext ? noext : (f) => noext(f) && f.endsWith(ext);
-};
-const qmarksTestNoExt = ([$0]) => {
-    const len = $0.length;
-    return (f) => f.length === len && !f.startsWith('.');
-};
-const qmarksTestNoExtDot = ([$0]) => {
-    const len = $0.length;
-    return (f) => f.length === len && f !== '.' && f !== '..';
-};
-/* c8 ignore start */
-const defaultPlatform = (typeof process === 'object' && process ?
-    (typeof process.env === 'object' &&
-        process.env &&
-        process.env.__MINIMATCH_TESTING_PLATFORM__) ||
-        process.platform
-    : 'posix');
-const esm_path = {
-    win32: { sep: '\\' },
-    posix: { sep: '/' },
-};
-/* c8 ignore stop */
-const sep = defaultPlatform === 'win32' ? esm_path.win32.sep : esm_path.posix.sep;
-minimatch.sep = sep;
-const GLOBSTAR = Symbol('globstar **');
-minimatch.GLOBSTAR = GLOBSTAR;
-// any single thing other than /
-// don't need to escape / when using new RegExp()
-const esm_qmark = '[^/]';
-// * => any number of characters
-const esm_star = esm_qmark + '*?';
-// ** when dots are allowed.  Anything goes, except .. and .
-// not (^ or / followed by one or two dots followed by $ or /),
-// followed by anything, any number of times.
-const twoStarDot = '(?:(?!(?:\\/|^)(?:\\.{1,2})($|\\/)).)*?';
-// not a ^ or / followed by a dot,
-// followed by anything, any number of times.
-const twoStarNoDot = '(?:(?!(?:\\/|^)\\.).)*?';
-const filter = (pattern, options = {}) => (p) => minimatch(p, pattern, options);
-minimatch.filter = filter;
-const ext = (a, b = {}) => Object.assign({}, a, b);
-const defaults = (def) => {
-    if (!def || typeof def !== 'object' || !Object.keys(def).length) {
-        return minimatch;
-    }
-    const orig = minimatch;
-    const m = (p, pattern, options = {}) => orig(p, pattern, ext(def, options));
-    return Object.assign(m, {
-        Minimatch: class Minimatch extends orig.Minimatch {
-            constructor(pattern, options = {}) {
-                super(pattern, ext(def, options));
-            }
-            static defaults(options) {
-                return orig.defaults(ext(def, options)).Minimatch;
-            }
-        },
-        AST: class AST extends orig.AST {
-            /* c8 ignore start */
-            constructor(type, parent, options = {}) {
-                super(type, parent, ext(def, options));
-            }
-            /* c8 ignore stop */
-            static fromGlob(pattern, options = {}) {
-                return orig.AST.fromGlob(pattern, ext(def, options));
-            }
-        },
-        unescape: (s, options = {}) => orig.unescape(s, ext(def, options)),
-        escape: (s, options = {}) => orig.escape(s, ext(def, options)),
-        filter: (pattern, options = {}) => orig.filter(pattern, ext(def, options)),
-        defaults: (options) => orig.defaults(ext(def, options)),
-        makeRe: (pattern, options = {}) => orig.makeRe(pattern, ext(def, options)),
-        braceExpand: (pattern, options = {}) => orig.braceExpand(pattern, ext(def, options)),
-        match: (list, pattern, options = {}) => orig.match(list, pattern, ext(def, options)),
-        sep: orig.sep,
-        GLOBSTAR: GLOBSTAR,
-    });
-};
-minimatch.defaults = defaults;
-// Brace expansion:
-// a{b,c}d -> abd acd
-// a{b,}c -> abc ac
-// a{0..3}d -> a0d a1d a2d a3d
-// a{b,c{d,e}f}g -> abg acdfg acefg
-// a{b,c}d{e,f}g -> abdeg acdeg abdeg abdfg
-//
-// Invalid sets are not expanded.
-// a{2..}b -> a{2..}b
-// a{b}c -> a{b}c
-const braceExpand = (pattern, options = {}) => {
-    assertValidPattern(pattern);
-    // Thanks to Yeting Li <https://github.com/yetingli> for
-    // improving this regexp to avoid a ReDOS vulnerability.
-    if (options.nobrace || !/\{(?:(?!\{).)*\}/.test(pattern)) {
-        // shortcut. no need to expand.
-        return [pattern];
-    }
-    return expand(pattern, { max: options.braceExpandMax });
-};
-minimatch.braceExpand = braceExpand;
-// parse a component of the expanded set.
-// At this point, no pattern may contain "/" in it
-// so we're going to return a 2d array, where each entry is the full
-// pattern, split on '/', and then turned into a regular expression.
-// A regexp is made at the end which joins each array with an
-// escaped /, and another full one which joins each regexp with |.
-//
-// Following the lead of Bash 4.1, note that "**" only has special meaning
-// when it is the *only* thing in a path portion.  Otherwise, any series
-// of * is equivalent to a single *.  Globstar behavior is enabled by
-// default, and can be disabled by setting options.noglobstar.
-const makeRe = (pattern, options = {}) => new Minimatch(pattern, options).makeRe();
-minimatch.makeRe = makeRe;
-const match = (list, pattern, options = {}) => {
-    const mm = new Minimatch(pattern, options);
-    list = list.filter(f => mm.match(f));
-    if (mm.options.nonull && !list.length) {
-        list.push(pattern);
-    }
-    return list;
-};
-minimatch.match = match;
-// replace stuff like \* with *
-const globMagic = /[?*]|[+@!]\(.*?\)|\[|\]/;
-const esm_regExpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
-class Minimatch {
-    options;
-    set;
-    pattern;
-    windowsPathsNoEscape;
-    nonegate;
-    negate;
-    comment;
-    empty;
-    preserveMultipleSlashes;
-    partial;
-    globSet;
-    globParts;
-    nocase;
-    isWindows;
-    platform;
-    windowsNoMagicRoot;
-    maxGlobstarRecursion;
-    regexp;
-    constructor(pattern, options = {}) {
-        assertValidPattern(pattern);
-        options = options || {};
-        this.options = options;
-        this.maxGlobstarRecursion = options.maxGlobstarRecursion ?? 200;
-        this.pattern = pattern;
-        this.platform = options.platform || defaultPlatform;
-        this.isWindows = this.platform === 'win32';
-        // avoid the annoying deprecation flag lol
-        const awe = ('allowWindow' + 'sEscape');
-        this.windowsPathsNoEscape =
-            !!options.windowsPathsNoEscape || options[awe] === false;
-        if (this.windowsPathsNoEscape) {
-            this.pattern = this.pattern.replace(/\\/g, '/');
-        }
-        this.preserveMultipleSlashes = !!options.preserveMultipleSlashes;
-        this.regexp = null;
-        this.negate = false;
-        this.nonegate = !!options.nonegate;
-        this.comment = false;
-        this.empty = false;
-        this.partial = !!options.partial;
-        this.nocase = !!this.options.nocase;
-        this.windowsNoMagicRoot =
-            options.windowsNoMagicRoot !== undefined ?
-                options.windowsNoMagicRoot
-                : !!(this.isWindows && this.nocase);
-        this.globSet = [];
-        this.globParts = [];
-        this.set = [];
-        // make the set of regexps etc.
-        this.make();
-    }
-    hasMagic() {
-        if (this.options.magicalBraces && this.set.length > 1) {
-            return true;
-        }
-        for (const pattern of this.set) {
-            for (const part of pattern) {
-                if (typeof part !== 'string')
-                    return true;
-            }
-        }
-        return false;
-    }
-    debug(..._) { }
-    make() {
-        const pattern = this.pattern;
-        const options = this.options;
-        // empty patterns and comments match nothing.
-        if (!options.nocomment && pattern.charAt(0) === '#') {
-            this.comment = true;
-            return;
-        }
-        if (!pattern) {
-            this.empty = true;
-            return;
-        }
-        // step 1: figure out negation, etc.
-        this.parseNegate();
-        // step 2: expand braces
-        this.globSet = [...new Set(this.braceExpand())];
-        if (options.debug) {
-            //oxlint-disable-next-line no-console
-            this.debug = (...args) => console.error(...args);
-        }
-        this.debug(this.pattern, this.globSet);
-        // step 3: now we have a set, so turn each one into a series of
-        // path-portion matching patterns.
-        // These will be regexps, except in the case of "**", which is
-        // set to the GLOBSTAR object for globstar behavior,
-        // and will not contain any / characters
-        //
-        // First, we preprocess to make the glob pattern sets a bit simpler
-        // and deduped.  There are some perf-killing patterns that can cause
-        // problems with a glob walk, but we can simplify them down a bit.
-        const rawGlobParts = this.globSet.map(s => this.slashSplit(s));
-        this.globParts = this.preprocess(rawGlobParts);
-        this.debug(this.pattern, this.globParts);
-        // glob --> regexps
-        let set = this.globParts.map((s, _, __) => {
-            if (this.isWindows && this.windowsNoMagicRoot) {
-                // check if it's a drive or unc path.
-                const isUNC = s[0] === '' &&
-                    s[1] === '' &&
-                    (s[2] === '?' || !globMagic.test(s[2])) &&
-                    !globMagic.test(s[3]);
-                const isDrive = /^[a-z]:/i.test(s[0]);
-                if (isUNC) {
-                    return [
-                        ...s.slice(0, 4),
-                        ...s.slice(4).map(ss => this.parse(ss)),
-                    ];
-                }
-                else if (isDrive) {
-                    return [s[0], ...s.slice(1).map(ss => this.parse(ss))];
-                }
-            }
-            return s.map(ss => this.parse(ss));
-        });
-        this.debug(this.pattern, set);
-        // filter out everything that didn't compile properly.
-        this.set = set.filter(s => s.indexOf(false) === -1);
-        // do not treat the ? in UNC paths as magic
-        if (this.isWindows) {
-            for (let i = 0; i < this.set.length; i++) {
-                const p = this.set[i];
-                if (p[0] === '' &&
-                    p[1] === '' &&
-                    this.globParts[i][2] === '?' &&
-                    typeof p[3] === 'string' &&
-                    /^[a-z]:$/i.test(p[3])) {
-                    p[2] = '?';
-                }
-            }
-        }
-        this.debug(this.pattern, this.set);
-    }
-    // various transforms to equivalent pattern sets that are
-    // faster to process in a filesystem walk.  The goal is to
-    // eliminate what we can, and push all ** patterns as far
-    // to the right as possible, even if it increases the number
-    // of patterns that we have to process.
-    preprocess(globParts) {
-        // if we're not in globstar mode, then turn ** into *
-        if (this.options.noglobstar) {
-            for (const partset of globParts) {
-                for (let j = 0; j < partset.length; j++) {
-                    if (partset[j] === '**') {
-                        partset[j] = '*';
-                    }
-                }
-            }
-        }
-        const { optimizationLevel = 1 } = this.options;
-        if (optimizationLevel >= 2) {
-            // aggressive optimization for the purpose of fs walking
-            globParts = this.firstPhasePreProcess(globParts);
-            globParts = this.secondPhasePreProcess(globParts);
-        }
-        else if (optimizationLevel >= 1) {
-            // just basic optimizations to remove some .. parts
-            globParts = this.levelOneOptimize(globParts);
-        }
-        else {
-            // just collapse multiple ** portions into one
-            globParts = this.adjascentGlobstarOptimize(globParts);
-        }
-        return globParts;
-    }
-    // just get rid of adjascent ** portions
-    adjascentGlobstarOptimize(globParts) {
-        return globParts.map(parts => {
-            let gs = -1;
-            while (-1 !== (gs = parts.indexOf('**', gs + 1))) {
-                let i = gs;
-                while (parts[i + 1] === '**') {
-                    i++;
-                }
-                if (i !== gs) {
-                    parts.splice(gs, i - gs);
-                }
-            }
-            return parts;
-        });
-    }
-    // get rid of adjascent ** and resolve .. portions
-    levelOneOptimize(globParts) {
-        return globParts.map(parts => {
-            parts = parts.reduce((set, part) => {
-                const prev = set[set.length - 1];
-                if (part === '**' && prev === '**') {
-                    return set;
-                }
-                if (part === '..') {
-                    if (prev && prev !== '..' && prev !== '.' && prev !== '**') {
-                        set.pop();
-                        return set;
-                    }
-                }
-                set.push(part);
-                return set;
-            }, []);
-            return parts.length === 0 ? [''] : parts;
-        });
-    }
-    levelTwoFileOptimize(parts) {
-        if (!Array.isArray(parts)) {
-            parts = this.slashSplit(parts);
-        }
-        let didSomething = false;
-        do {
-            didSomething = false;
-            // <pre>/<e>/<rest> -> <pre>/<rest>
-            if (!this.preserveMultipleSlashes) {
-                for (let i = 1; i < parts.length - 1; i++) {
-                    const p = parts[i];
-                    // don't squeeze out UNC patterns
-                    if (i === 1 && p === '' && parts[0] === '')
-                        continue;
-                    if (p === '.' || p === '') {
-                        didSomething = true;
-                        parts.splice(i, 1);
-                        i--;
-                    }
-                }
-                if (parts[0] === '.' &&
-                    parts.length === 2 &&
-                    (parts[1] === '.' || parts[1] === '')) {
-                    didSomething = true;
-                    parts.pop();
-                }
-            }
-            // <pre>/<p>/../<rest> -> <pre>/<rest>
-            let dd = 0;
-            while (-1 !== (dd = parts.indexOf('..', dd + 1))) {
-                const p = parts[dd - 1];
-                if (p &&
-                    p !== '.' &&
-                    p !== '..' &&
-                    p !== '**' &&
-                    !(this.isWindows && /^[a-z]:$/i.test(p))) {
-                    didSomething = true;
-                    parts.splice(dd - 1, 2);
-                    dd -= 2;
-                }
-            }
-        } while (didSomething);
-        return parts.length === 0 ? [''] : parts;
-    }
-    // First phase: single-pattern processing
-    // <pre> is 1 or more portions
-    // <rest> is 1 or more portions
-    // <p> is any portion other than ., .., '', or **
-    // <e> is . or ''
-    //
-    // **/.. is *brutal* for filesystem walking performance, because
-    // it effectively resets the recursive walk each time it occurs,
-    // and ** cannot be reduced out by a .. pattern part like a regexp
-    // or most strings (other than .., ., and '') can be.
-    //
-    // <pre>/**/../<p>/<p>/<rest> -> {<pre>/../<p>/<p>/<rest>,<pre>/**/<p>/<p>/<rest>}
-    // <pre>/<e>/<rest> -> <pre>/<rest>
-    // <pre>/<p>/../<rest> -> <pre>/<rest>
-    // **/**/<rest> -> **/<rest>
-    //
-    // **/*/<rest> -> */**/<rest> <== not valid because ** doesn't follow
-    // this WOULD be allowed if ** did follow symlinks, or * didn't
-    firstPhasePreProcess(globParts) {
-        let didSomething = false;
-        do {
-            didSomething = false;
-            // <pre>/**/../<p>/<p>/<rest> -> {<pre>/../<p>/<p>/<rest>,<pre>/**/<p>/<p>/<rest>}
-            for (let parts of globParts) {
-                let gs = -1;
-                while (-1 !== (gs = parts.indexOf('**', gs + 1))) {
-                    let gss = gs;
-                    while (parts[gss + 1] === '**') {
-                        // <pre>/**/**/<rest> -> <pre>/**/<rest>
-                        gss++;
-                    }
-                    // eg, if gs is 2 and gss is 4, that means we have 3 **
-                    // parts, and can remove 2 of them.
-                    if (gss > gs) {
-                        parts.splice(gs + 1, gss - gs);
-                    }
-                    let next = parts[gs + 1];
-                    const p = parts[gs + 2];
-                    const p2 = parts[gs + 3];
-                    if (next !== '..')
-                        continue;
-                    if (!p ||
-                        p === '.' ||
-                        p === '..' ||
-                        !p2 ||
-                        p2 === '.' ||
-                        p2 === '..') {
-                        continue;
-                    }
-                    didSomething = true;
-                    // edit parts in place, and push the new one
-                    parts.splice(gs, 1);
-                    const other = parts.slice(0);
-                    other[gs] = '**';
-                    globParts.push(other);
-                    gs--;
-                }
-                // <pre>/<e>/<rest> -> <pre>/<rest>
-                if (!this.preserveMultipleSlashes) {
-                    for (let i = 1; i < parts.length - 1; i++) {
-                        const p = parts[i];
-                        // don't squeeze out UNC patterns
-                        if (i === 1 && p === '' && parts[0] === '')
-                            continue;
-                        if (p === '.' || p === '') {
-                            didSomething = true;
-                            parts.splice(i, 1);
-                            i--;
-                        }
-                    }
-                    if (parts[0] === '.' &&
-                        parts.length === 2 &&
-                        (parts[1] === '.' || parts[1] === '')) {
-                        didSomething = true;
-                        parts.pop();
-                    }
-                }
-                // <pre>/<p>/../<rest> -> <pre>/<rest>
-                let dd = 0;
-                while (-1 !== (dd = parts.indexOf('..', dd + 1))) {
-                    const p = parts[dd - 1];
-                    if (p && p !== '.' && p !== '..' && p !== '**') {
-                        didSomething = true;
-                        const needDot = dd === 1 && parts[dd + 1] === '**';
-                        const splin = needDot ? ['.'] : [];
-                        parts.splice(dd - 1, 2, ...splin);
-                        if (parts.length === 0)
-                            parts.push('');
-                        dd -= 2;
-                    }
-                }
-            }
-        } while (didSomething);
-        return globParts;
-    }
-    // second phase: multi-pattern dedupes
-    // {<pre>/*/<rest>,<pre>/<p>/<rest>} -> <pre>/*/<rest>
-    // {<pre>/<rest>,<pre>/<rest>} -> <pre>/<rest>
-    // {<pre>/**/<rest>,<pre>/<rest>} -> <pre>/**/<rest>
-    //
-    // {<pre>/**/<rest>,<pre>/**/<p>/<rest>} -> <pre>/**/<rest>
-    // ^-- not valid because ** doens't follow symlinks
-    secondPhasePreProcess(globParts) {
-        for (let i = 0; i < globParts.length - 1; i++) {
-            for (let j = i + 1; j < globParts.length; j++) {
-                const matched = this.partsMatch(globParts[i], globParts[j], !this.preserveMultipleSlashes);
-                if (matched) {
-                    globParts[i] = [];
-                    globParts[j] = matched;
-                    break;
-                }
-            }
-        }
-        return globParts.filter(gs => gs.length);
-    }
-    partsMatch(a, b, emptyGSMatch = false) {
-        let ai = 0;
-        let bi = 0;
-        let result = [];
-        let which = '';
-        while (ai < a.length && bi < b.length) {
-            if (a[ai] === b[bi]) {
-                result.push(which === 'b' ? b[bi] : a[ai]);
-                ai++;
-                bi++;
-            }
-            else if (emptyGSMatch && a[ai] === '**' && b[bi] === a[ai + 1]) {
-                result.push(a[ai]);
-                ai++;
-            }
-            else if (emptyGSMatch && b[bi] === '**' && a[ai] === b[bi + 1]) {
-                result.push(b[bi]);
-                bi++;
-            }
-            else if (a[ai] === '*' &&
-                b[bi] &&
-                (this.options.dot || !b[bi].startsWith('.')) &&
-                b[bi] !== '**') {
-                if (which === 'b')
-                    return false;
-                which = 'a';
-                result.push(a[ai]);
-                ai++;
-                bi++;
-            }
-            else if (b[bi] === '*' &&
-                a[ai] &&
-                (this.options.dot || !a[ai].startsWith('.')) &&
-                a[ai] !== '**') {
-                if (which === 'a')
-                    return false;
-                which = 'b';
-                result.push(b[bi]);
-                ai++;
-                bi++;
-            }
-            else {
-                return false;
-            }
-        }
-        // if we fall out of the loop, it means they two are identical
-        // as long as their lengths match
-        return a.length === b.length && result;
-    }
-    parseNegate() {
-        if (this.nonegate)
-            return;
-        const pattern = this.pattern;
-        let negate = false;
-        let negateOffset = 0;
-        for (let i = 0; i < pattern.length && pattern.charAt(i) === '!'; i++) {
-            negate = !negate;
-            negateOffset++;
-        }
-        if (negateOffset)
-            this.pattern = pattern.slice(negateOffset);
-        this.negate = negate;
-    }
-    // set partial to true to test if, for example,
-    // "/a/b" matches the start of "/*/b/*/d"
-    // Partial means, if you run out of file before you run
-    // out of pattern, then that's fine, as long as all
-    // the parts match.
-    matchOne(file, pattern, partial = false) {
-        let fileStartIndex = 0;
-        let patternStartIndex = 0;
-        // UNC paths like //?/X:/... can match X:/... and vice versa
-        // Drive letters in absolute drive or unc paths are always compared
-        // case-insensitively.
-        if (this.isWindows) {
-            const fileDrive = typeof file[0] === 'string' && /^[a-z]:$/i.test(file[0]);
-            const fileUNC = !fileDrive &&
-                file[0] === '' &&
-                file[1] === '' &&
-                file[2] === '?' &&
-                /^[a-z]:$/i.test(file[3]);
-            const patternDrive = typeof pattern[0] === 'string' && /^[a-z]:$/i.test(pattern[0]);
-            const patternUNC = !patternDrive &&
-                pattern[0] === '' &&
-                pattern[1] === '' &&
-                pattern[2] === '?' &&
-                typeof pattern[3] === 'string' &&
-                /^[a-z]:$/i.test(pattern[3]);
-            const fdi = fileUNC ? 3
-                : fileDrive ? 0
-                    : undefined;
-            const pdi = patternUNC ? 3
-                : patternDrive ? 0
-                    : undefined;
-            if (typeof fdi === 'number' && typeof pdi === 'number') {
-                const [fd, pd] = [
-                    file[fdi],
-                    pattern[pdi],
-                ];
-                // start matching at the drive letter index of each
-                if (fd.toLowerCase() === pd.toLowerCase()) {
-                    pattern[pdi] = fd;
-                    patternStartIndex = pdi;
-                    fileStartIndex = fdi;
-                }
-            }
-        }
-        // resolve and reduce . and .. portions in the file as well.
-        // don't need to do the second phase, because it's only one string[]
-        const { optimizationLevel = 1 } = this.options;
-        if (optimizationLevel >= 2) {
-            file = this.levelTwoFileOptimize(file);
-        }
-        if (pattern.includes(GLOBSTAR)) {
-            return this.#matchGlobstar(file, pattern, partial, fileStartIndex, patternStartIndex);
-        }
-        return this.#matchOne(file, pattern, partial, fileStartIndex, patternStartIndex);
-    }
-    #matchGlobstar(file, pattern, partial, fileIndex, patternIndex) {
-        // split the pattern into head, tail, and middle of ** delimited parts
-        const firstgs = pattern.indexOf(GLOBSTAR, patternIndex);
-        const lastgs = pattern.lastIndexOf(GLOBSTAR);
-        // split the pattern up into globstar-delimited sections
-        // the tail has to be at the end, and the others just have
-        // to be found in order from the head.
-        const [head, body, tail] = partial ?
-            [
-                pattern.slice(patternIndex, firstgs),
-                pattern.slice(firstgs + 1),
-                [],
-            ]
-            : [
-                pattern.slice(patternIndex, firstgs),
-                pattern.slice(firstgs + 1, lastgs),
-                pattern.slice(lastgs + 1),
-            ];
-        // check the head, from the current file/pattern index.
-        if (head.length) {
-            const fileHead = file.slice(fileIndex, fileIndex + head.length);
-            if (!this.#matchOne(fileHead, head, partial, 0, 0)) {
-                return false;
-            }
-            fileIndex += head.length;
-            patternIndex += head.length;
-        }
-        // now we know the head matches!
-        // if the last portion is not empty, it MUST match the end
-        // check the tail
-        let fileTailMatch = 0;
-        if (tail.length) {
-            // if head + tail > file, then we cannot possibly match
-            if (tail.length + fileIndex > file.length)
-                return false;
-            // try to match the tail
-            let tailStart = file.length - tail.length;
-            if (this.#matchOne(file, tail, partial, tailStart, 0)) {
-                fileTailMatch = tail.length;
-            }
-            else {
-                // affordance for stuff like a/**/* matching a/b/
-                // if the last file portion is '', and there's more to the pattern
-                // then try without the '' bit.
-                if (file[file.length - 1] !== '' ||
-                    fileIndex + tail.length === file.length) {
-                    return false;
-                }
-                tailStart--;
-                if (!this.#matchOne(file, tail, partial, tailStart, 0)) {
-                    return false;
-                }
-                fileTailMatch = tail.length + 1;
-            }
-        }
-        // now we know the tail matches!
-        // the middle is zero or more portions wrapped in **, possibly
-        // containing more ** sections.
-        // so a/**/b/**/c/**/d has become **/b/**/c/**
-        // if it's empty, it means a/**/b, just verify we have no bad dots
-        // if there's no tail, so it ends on /**, then we must have *something*
-        // after the head, or it's not a matc
-        if (!body.length) {
-            let sawSome = !!fileTailMatch;
-            for (let i = fileIndex; i < file.length - fileTailMatch; i++) {
-                const f = String(file[i]);
-                sawSome = true;
-                if (f === '.' ||
-                    f === '..' ||
-                    (!this.options.dot && f.startsWith('.'))) {
-                    return false;
-                }
-            }
-            // in partial mode, we just need to get past all file parts
-            return partial || sawSome;
-        }
-        // now we know that there's one or more body sections, which can
-        // be matched anywhere from the 0 index (because the head was pruned)
-        // through to the length-fileTailMatch index.
-        // split the body up into sections, and note the minimum index it can
-        // be found at (start with the length of all previous segments)
-        // [section, before, after]
-        const bodySegments = [[[], 0]];
-        let currentBody = bodySegments[0];
-        let nonGsParts = 0;
-        const nonGsPartsSums = [0];
-        for (const b of body) {
-            if (b === GLOBSTAR) {
-                nonGsPartsSums.push(nonGsParts);
-                currentBody = [[], 0];
-                bodySegments.push(currentBody);
-            }
-            else {
-                currentBody[0].push(b);
-                nonGsParts++;
-            }
-        }
-        let i = bodySegments.length - 1;
-        const fileLength = file.length - fileTailMatch;
-        for (const b of bodySegments) {
-            b[1] = fileLength - (nonGsPartsSums[i--] + b[0].length);
-        }
-        return !!this.#matchGlobStarBodySections(file, bodySegments, fileIndex, 0, partial, 0, !!fileTailMatch);
-    }
-    // return false for "nope, not matching"
-    // return null for "not matching, cannot keep trying"
-    #matchGlobStarBodySections(file, 
-    // pattern section, last possible position for it
-    bodySegments, fileIndex, bodyIndex, partial, globStarDepth, sawTail) {
-        // take the first body segment, and walk from fileIndex to its "after"
-        // value at the end
-        // If it doesn't match at that position, we increment, until we hit
-        // that final possible position, and give up.
-        // If it does match, then advance and try to rest.
-        // If any of them fail we keep walking forward.
-        // this is still a bit recursively painful, but it's more constrained
-        // than previous implementations, because we never test something that
-        // can't possibly be a valid matching condition.
-        const bs = bodySegments[bodyIndex];
-        if (!bs) {
-            // just make sure that there's no bad dots
-            for (let i = fileIndex; i < file.length; i++) {
-                sawTail = true;
-                const f = file[i];
-                if (f === '.' ||
-                    f === '..' ||
-                    (!this.options.dot && f.startsWith('.'))) {
-                    return false;
-                }
-            }
-            return sawTail;
-        }
-        // have a non-globstar body section to test
-        const [body, after] = bs;
-        while (fileIndex <= after) {
-            const m = this.#matchOne(file.slice(0, fileIndex + body.length), body, partial, fileIndex, 0);
-            // if limit exceeded, no match. intentional false negative,
-            // acceptable break in correctness for security.
-            if (m && globStarDepth < this.maxGlobstarRecursion) {
-                // match! see if the rest match. if so, we're done!
-                const sub = this.#matchGlobStarBodySections(file, bodySegments, fileIndex + body.length, bodyIndex + 1, partial, globStarDepth + 1, sawTail);
-                if (sub !== false) {
-                    return sub;
-                }
-            }
-            const f = file[fileIndex];
-            if (f === '.' ||
-                f === '..' ||
-                (!this.options.dot && f.startsWith('.'))) {
-                return false;
-            }
-            fileIndex++;
-        }
-        // walked off. no point continuing
-        return partial || null;
-    }
-    #matchOne(file, pattern, partial, fileIndex, patternIndex) {
-        let fi;
-        let pi;
-        let pl;
-        let fl;
-        for (fi = fileIndex,
-            pi = patternIndex,
-            fl = file.length,
-            pl = pattern.length; fi < fl && pi < pl; fi++, pi++) {
-            this.debug('matchOne loop');
-            let p = pattern[pi];
-            let f = file[fi];
-            this.debug(pattern, p, f);
-            // should be impossible.
-            // some invalid regexp stuff in the set.
-            /* c8 ignore start */
-            if (p === false || p === GLOBSTAR) {
-                return false;
-            }
-            /* c8 ignore stop */
-            // something other than **
-            // non-magic patterns just have to match exactly
-            // patterns with magic have been turned into regexps.
-            let hit;
-            if (typeof p === 'string') {
-                hit = f === p;
-                this.debug('string match', p, f, hit);
-            }
-            else {
-                hit = p.test(f);
-                this.debug('pattern match', p, f, hit);
-            }
-            if (!hit)
-                return false;
-        }
-        // Note: ending in / means that we'll get a final ""
-        // at the end of the pattern.  This can only match a
-        // corresponding "" at the end of the file.
-        // If the file ends in /, then it can only match a
-        // a pattern that ends in /, unless the pattern just
-        // doesn't have any more for it. But, a/b/ should *not*
-        // match "a/b/*", even though "" matches against the
-        // [^/]*? pattern, except in partial mode, where it might
-        // simply not be reached yet.
-        // However, a/b/ should still satisfy a/*
-        // now either we fell off the end of the pattern, or we're done.
-        if (fi === fl && pi === pl) {
-            // ran out of pattern and filename at the same time.
-            // an exact hit!
-            return true;
-        }
-        else if (fi === fl) {
-            // ran out of file, but still had pattern left.
-            // this is ok if we're doing the match as part of
-            // a glob fs traversal.
-            return partial;
-        }
-        else if (pi === pl) {
-            // ran out of pattern, still have file left.
-            // this is only acceptable if we're on the very last
-            // empty segment of a file with a trailing slash.
-            // a/* should match a/b/
-            return fi === fl - 1 && file[fi] === '';
-            /* c8 ignore start */
-        }
-        else {
-            // should be unreachable.
-            throw new Error('wtf?');
-        }
-        /* c8 ignore stop */
-    }
-    braceExpand() {
-        return braceExpand(this.pattern, this.options);
-    }
-    parse(pattern) {
-        assertValidPattern(pattern);
-        const options = this.options;
-        // shortcuts
-        if (pattern === '**')
-            return GLOBSTAR;
-        if (pattern === '')
-            return '';
-        // far and away, the most common glob pattern parts are
-        // *, *.*, and *.<ext>  Add a fast check method for those.
-        let m;
-        let fastTest = null;
-        if ((m = pattern.match(starRE))) {
-            fastTest = options.dot ? starTestDot : starTest;
-        }
-        else if ((m = pattern.match(starDotExtRE))) {
-            fastTest = (options.nocase ?
-                options.dot ?
-                    starDotExtTestNocaseDot
-                    : starDotExtTestNocase
-                : options.dot ? starDotExtTestDot
-                    : starDotExtTest)(m[1]);
-        }
-        else if ((m = pattern.match(qmarksRE))) {
-            fastTest = (options.nocase ?
-                options.dot ?
-                    qmarksTestNocaseDot
-                    : qmarksTestNocase
-                : options.dot ? qmarksTestDot
-                    : qmarksTest)(m);
-        }
-        else if ((m = pattern.match(starDotStarRE))) {
-            fastTest = options.dot ? starDotStarTestDot : starDotStarTest;
-        }
-        else if ((m = pattern.match(dotStarRE))) {
-            fastTest = dotStarTest;
-        }
-        const re = AST.fromGlob(pattern, this.options).toMMPattern();
-        if (fastTest && typeof re === 'object') {
-            // Avoids overriding in frozen environments
-            Reflect.defineProperty(re, 'test', { value: fastTest });
-        }
-        return re;
-    }
-    makeRe() {
-        if (this.regexp || this.regexp === false)
-            return this.regexp;
-        // at this point, this.set is a 2d array of partial
-        // pattern strings, or "**".
-        //
-        // It's better to use .match().  This function shouldn't
-        // be used, really, but it's pretty convenient sometimes,
-        // when you just want to work with a regex.
-        const set = this.set;
-        if (!set.length) {
-            this.regexp = false;
-            return this.regexp;
-        }
-        const options = this.options;
-        const twoStar = options.noglobstar ? esm_star
-            : options.dot ? twoStarDot
-                : twoStarNoDot;
-        const flags = new Set(options.nocase ? ['i'] : []);
-        // regexpify non-globstar patterns
-        // if ** is only item, then we just do one twoStar
-        // if ** is first, and there are more, prepend (\/|twoStar\/)? to next
-        // if ** is last, append (\/twoStar|) to previous
-        // if ** is in the middle, append (\/|\/twoStar\/) to previous
-        // then filter out GLOBSTAR symbols
-        let re = set
-            .map(pattern => {
-            const pp = pattern.map(p => {
-                if (p instanceof RegExp) {
-                    for (const f of p.flags.split(''))
-                        flags.add(f);
-                }
-                return (typeof p === 'string' ? esm_regExpEscape(p)
-                    : p === GLOBSTAR ? GLOBSTAR
-                        : p._src);
-            });
-            pp.forEach((p, i) => {
-                const next = pp[i + 1];
-                const prev = pp[i - 1];
-                if (p !== GLOBSTAR || prev === GLOBSTAR) {
-                    return;
-                }
-                if (prev === undefined) {
-                    if (next !== undefined && next !== GLOBSTAR) {
-                        pp[i + 1] = '(?:\\/|' + twoStar + '\\/)?' + next;
-                    }
-                    else {
-                        pp[i] = twoStar;
-                    }
-                }
-                else if (next === undefined) {
-                    pp[i - 1] = prev + '(?:\\/|\\/' + twoStar + ')?';
-                }
-                else if (next !== GLOBSTAR) {
-                    pp[i - 1] = prev + '(?:\\/|\\/' + twoStar + '\\/)' + next;
-                    pp[i + 1] = GLOBSTAR;
-                }
-            });
-            const filtered = pp.filter(p => p !== GLOBSTAR);
-            // For partial matches, we need to make the pattern match
-            // any prefix of the full path. We do this by generating
-            // alternative patterns that match progressively longer prefixes.
-            if (this.partial && filtered.length >= 1) {
-                const prefixes = [];
-                for (let i = 1; i <= filtered.length; i++) {
-                    prefixes.push(filtered.slice(0, i).join('/'));
-                }
-                return '(?:' + prefixes.join('|') + ')';
-            }
-            return filtered.join('/');
-        })
-            .join('|');
-        // need to wrap in parens if we had more than one thing with |,
-        // otherwise only the first will be anchored to ^ and the last to $
-        const [open, close] = set.length > 1 ? ['(?:', ')'] : ['', ''];
-        // must match entire pattern
-        // ending in a * or ** will make it less strict.
-        re = '^' + open + re + close + '$';
-        // In partial mode, '/' should always match as it's a valid prefix for any pattern
-        if (this.partial) {
-            re = '^(?:\\/|' + open + re.slice(1, -1) + close + ')$';
-        }
-        // can match anything, as long as it's not this.
-        if (this.negate)
-            re = '^(?!' + re + ').+$';
-        try {
-            this.regexp = new RegExp(re, [...flags].join(''));
-            /* c8 ignore start */
-        }
-        catch {
-            // should be impossible
-            this.regexp = false;
-        }
-        /* c8 ignore stop */
-        return this.regexp;
-    }
-    slashSplit(p) {
-        // if p starts with // on windows, we preserve that
-        // so that UNC paths aren't broken.  Otherwise, any number of
-        // / characters are coalesced into one, unless
-        // preserveMultipleSlashes is set to true.
-        if (this.preserveMultipleSlashes) {
-            return p.split('/');
-        }
-        else if (this.isWindows && /^\/\/[^/]+/.test(p)) {
-            // add an extra '' for the one we lose
-            return ['', ...p.split(/\/+/)];
-        }
-        else {
-            return p.split(/\/+/);
-        }
-    }
-    match(f, partial = this.partial) {
-        this.debug('match', f, this.pattern);
-        // short-circuit in the case of busted things.
-        // comments, etc.
-        if (this.comment) {
-            return false;
-        }
-        if (this.empty) {
-            return f === '';
-        }
-        if (f === '/' && partial) {
-            return true;
-        }
-        const options = this.options;
-        // windows: need to use /, not \
-        if (this.isWindows) {
-            f = f.split('\\').join('/');
-        }
-        // treat the test path as a set of pathparts.
-        const ff = this.slashSplit(f);
-        this.debug(this.pattern, 'split', ff);
-        // just ONE of the pattern sets in this.set needs to match
-        // in order for it to be valid.  If negating, then just one
-        // match means that we have failed.
-        // Either way, return on the first hit.
-        const set = this.set;
-        this.debug(this.pattern, 'set', set);
-        // Find the basename of the path by looking for the last non-empty segment
-        let filename = ff[ff.length - 1];
-        if (!filename) {
-            for (let i = ff.length - 2; !filename && i >= 0; i--) {
-                filename = ff[i];
-            }
-        }
-        for (const pattern of set) {
-            let file = ff;
-            if (options.matchBase && pattern.length === 1) {
-                file = [filename];
-            }
-            const hit = this.matchOne(file, pattern, partial);
-            if (hit) {
-                if (options.flipNegate) {
-                    return true;
-                }
-                return !this.negate;
-            }
-        }
-        // didn't get any hits.  this is success if it's a negative
-        // pattern, failure otherwise.
-        if (options.flipNegate) {
-            return false;
-        }
-        return this.negate;
-    }
-    static defaults(def) {
-        return minimatch.defaults(def).Minimatch;
-    }
-}
-/* c8 ignore start */
-
-
-
-/* c8 ignore stop */
-minimatch.AST = AST;
-minimatch.Minimatch = Minimatch;
-minimatch.escape = escape_escape;
-minimatch.unescape = unescape_unescape;
-//# sourceMappingURL=index.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-path.js
-
-
-
-const internal_path_IS_WINDOWS = process.platform === 'win32';
-/**
- * Helper class for parsing paths into segments
- */
-class Path {
-    /**
-     * Constructs a Path
-     * @param itemPath Path or array of segments
-     */
-    constructor(itemPath) {
-        this.segments = [];
-        // String
-        if (typeof itemPath === 'string') {
-            external_assert_(itemPath, `Parameter 'itemPath' must not be empty`);
-            // Normalize slashes and trim unnecessary trailing slash
-            itemPath = safeTrimTrailingSeparator(itemPath);
-            // Not rooted
-            if (!hasRoot(itemPath)) {
-                this.segments = itemPath.split(external_path_namespaceObject.sep);
-            }
-            // Rooted
-            else {
-                // Add all segments, while not at the root
-                let remaining = itemPath;
-                let dir = dirname(remaining);
-                while (dir !== remaining) {
-                    // Add the segment
-                    const basename = external_path_namespaceObject.basename(remaining);
-                    this.segments.unshift(basename);
-                    // Truncate the last segment
-                    remaining = dir;
-                    dir = dirname(remaining);
-                }
-                // Remainder is the root
-                this.segments.unshift(remaining);
-            }
-        }
-        // Array
-        else {
-            // Must not be empty
-            external_assert_(itemPath.length > 0, `Parameter 'itemPath' must not be an empty array`);
-            // Each segment
-            for (let i = 0; i < itemPath.length; i++) {
-                let segment = itemPath[i];
-                // Must not be empty
-                external_assert_(segment, `Parameter 'itemPath' must not contain any empty segments`);
-                // Normalize slashes
-                segment = internal_path_helper_normalizeSeparators(itemPath[i]);
-                // Root segment
-                if (i === 0 && hasRoot(segment)) {
-                    segment = safeTrimTrailingSeparator(segment);
-                    external_assert_(segment === dirname(segment), `Parameter 'itemPath' root segment contains information for multiple segments`);
-                    this.segments.push(segment);
-                }
-                // All other segments
-                else {
-                    // Must not contain slash
-                    external_assert_(!segment.includes(external_path_namespaceObject.sep), `Parameter 'itemPath' contains unexpected path separators`);
-                    this.segments.push(segment);
-                }
-            }
-        }
-    }
-    /**
-     * Converts the path to it's string representation
-     */
-    toString() {
-        // First segment
-        let result = this.segments[0];
-        // All others
-        let skipSlash = result.endsWith(external_path_namespaceObject.sep) || (internal_path_IS_WINDOWS && /^[A-Z]:$/i.test(result));
-        for (let i = 1; i < this.segments.length; i++) {
-            if (skipSlash) {
-                skipSlash = false;
-            }
-            else {
-                result += external_path_namespaceObject.sep;
-            }
-            result += this.segments[i];
-        }
-        return result;
-    }
-}
-//# sourceMappingURL=internal-path.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-pattern.js
-
-
-
-
-
-
-
-const internal_pattern_IS_WINDOWS = process.platform === 'win32';
-class Pattern {
-    constructor(patternOrNegate, isImplicitPattern = false, segments, homedir) {
-        /**
-         * Indicates whether matches should be excluded from the result set
-         */
-        this.negate = false;
-        // Pattern overload
-        let pattern;
-        if (typeof patternOrNegate === 'string') {
-            pattern = patternOrNegate.trim();
-        }
-        // Segments overload
-        else {
-            // Convert to pattern
-            segments = segments || [];
-            external_assert_(segments.length, `Parameter 'segments' must not empty`);
-            const root = Pattern.getLiteral(segments[0]);
-            external_assert_(root && hasAbsoluteRoot(root), `Parameter 'segments' first element must be a root path`);
-            pattern = new Path(segments).toString().trim();
-            if (patternOrNegate) {
-                pattern = `!${pattern}`;
-            }
-        }
-        // Negate
-        while (pattern.startsWith('!')) {
-            this.negate = !this.negate;
-            pattern = pattern.substr(1).trim();
-        }
-        // Normalize slashes and ensures absolute root
-        pattern = Pattern.fixupPattern(pattern, homedir);
-        // Segments
-        this.segments = new Path(pattern).segments;
-        // Trailing slash indicates the pattern should only match directories, not regular files
-        this.trailingSeparator = internal_path_helper_normalizeSeparators(pattern)
-            .endsWith(external_path_namespaceObject.sep);
-        pattern = safeTrimTrailingSeparator(pattern);
-        // Search path (literal path prior to the first glob segment)
-        let foundGlob = false;
-        const searchSegments = this.segments
-            .map(x => Pattern.getLiteral(x))
-            .filter(x => !foundGlob && !(foundGlob = x === ''));
-        this.searchPath = new Path(searchSegments).toString();
-        // Root RegExp (required when determining partial match)
-        this.rootRegExp = new RegExp(Pattern.regExpEscape(searchSegments[0]), internal_pattern_IS_WINDOWS ? 'i' : '');
-        this.isImplicitPattern = isImplicitPattern;
-        // Create minimatch
-        const minimatchOptions = {
-            dot: true,
-            nobrace: true,
-            nocase: internal_pattern_IS_WINDOWS,
-            nocomment: true,
-            noext: true,
-            nonegate: true
-        };
-        pattern = internal_pattern_IS_WINDOWS ? pattern.replace(/\\/g, '/') : pattern;
-        this.minimatch = new Minimatch(pattern, minimatchOptions);
-    }
-    /**
-     * Matches the pattern against the specified path
-     */
-    match(itemPath) {
-        // Last segment is globstar?
-        if (this.segments[this.segments.length - 1] === '**') {
-            // Normalize slashes
-            itemPath = internal_path_helper_normalizeSeparators(itemPath);
-            // Append a trailing slash. Otherwise Minimatch will not match the directory immediately
-            // preceding the globstar. For example, given the pattern `/foo/**`, Minimatch returns
-            // false for `/foo` but returns true for `/foo/`. Append a trailing slash to handle that quirk.
-            if (!itemPath.endsWith(external_path_namespaceObject.sep) && this.isImplicitPattern === false) {
-                // Note, this is safe because the constructor ensures the pattern has an absolute root.
-                // For example, formats like C: and C:foo on Windows are resolved to an absolute root.
-                itemPath = `${itemPath}${external_path_namespaceObject.sep}`;
-            }
-        }
-        else {
-            // Normalize slashes and trim unnecessary trailing slash
-            itemPath = safeTrimTrailingSeparator(itemPath);
-        }
-        // Match
-        if (this.minimatch.match(itemPath)) {
-            return this.trailingSeparator ? MatchKind.Directory : MatchKind.All;
-        }
-        return MatchKind.None;
-    }
-    /**
-     * Indicates whether the pattern may match descendants of the specified path
-     */
-    partialMatch(itemPath) {
-        // Normalize slashes and trim unnecessary trailing slash
-        itemPath = safeTrimTrailingSeparator(itemPath);
-        // matchOne does not handle root path correctly
-        if (dirname(itemPath) === itemPath) {
-            return this.rootRegExp.test(itemPath);
-        }
-        return this.minimatch.matchOne(itemPath.split(internal_pattern_IS_WINDOWS ? /\\+/ : /\/+/), this.minimatch.set[0], true);
-    }
-    /**
-     * Escapes glob patterns within a path
-     */
-    static globEscape(s) {
-        return (internal_pattern_IS_WINDOWS ? s : s.replace(/\\/g, '\\\\')) // escape '\' on Linux/macOS
-            .replace(/(\[)(?=[^/]+\])/g, '[[]') // escape '[' when ']' follows within the path segment
-            .replace(/\?/g, '[?]') // escape '?'
-            .replace(/\*/g, '[*]'); // escape '*'
-    }
-    /**
-     * Normalizes slashes and ensures absolute root
-     */
-    static fixupPattern(pattern, homedir) {
-        // Empty
-        external_assert_(pattern, 'pattern cannot be empty');
-        // Must not contain `.` segment, unless first segment
-        // Must not contain `..` segment
-        const literalSegments = new Path(pattern).segments.map(x => Pattern.getLiteral(x));
-        external_assert_(literalSegments.every((x, i) => (x !== '.' || i === 0) && x !== '..'), `Invalid pattern '${pattern}'. Relative pathing '.' and '..' is not allowed.`);
-        // Must not contain globs in root, e.g. Windows UNC path \\foo\b*r
-        external_assert_(!hasRoot(pattern) || literalSegments[0], `Invalid pattern '${pattern}'. Root segment must not contain globs.`);
-        // Normalize slashes
-        pattern = internal_path_helper_normalizeSeparators(pattern);
-        // Replace leading `.` segment
-        if (pattern === '.' || pattern.startsWith(`.${external_path_namespaceObject.sep}`)) {
-            pattern = Pattern.globEscape(process.cwd()) + pattern.substr(1);
-        }
-        // Replace leading `~` segment
-        else if (pattern === '~' || pattern.startsWith(`~${external_path_namespaceObject.sep}`)) {
-            homedir = homedir || external_os_namespaceObject.homedir();
-            external_assert_(homedir, 'Unable to determine HOME directory');
-            external_assert_(hasAbsoluteRoot(homedir), `Expected HOME directory to be a rooted path. Actual '${homedir}'`);
-            pattern = Pattern.globEscape(homedir) + pattern.substr(1);
-        }
-        // Replace relative drive root, e.g. pattern is C: or C:foo
-        else if (internal_pattern_IS_WINDOWS &&
-            (pattern.match(/^[A-Z]:$/i) || pattern.match(/^[A-Z]:[^\\]/i))) {
-            let root = ensureAbsoluteRoot('C:\\dummy-root', pattern.substr(0, 2));
-            if (pattern.length > 2 && !root.endsWith('\\')) {
-                root += '\\';
-            }
-            pattern = Pattern.globEscape(root) + pattern.substr(2);
-        }
-        // Replace relative root, e.g. pattern is \ or \foo
-        else if (internal_pattern_IS_WINDOWS && (pattern === '\\' || pattern.match(/^\\[^\\]/))) {
-            let root = ensureAbsoluteRoot('C:\\dummy-root', '\\');
-            if (!root.endsWith('\\')) {
-                root += '\\';
-            }
-            pattern = Pattern.globEscape(root) + pattern.substr(1);
-        }
-        // Otherwise ensure absolute root
-        else {
-            pattern = ensureAbsoluteRoot(Pattern.globEscape(process.cwd()), pattern);
-        }
-        return internal_path_helper_normalizeSeparators(pattern);
-    }
-    /**
-     * Attempts to unescape a pattern segment to create a literal path segment.
-     * Otherwise returns empty string.
-     */
-    static getLiteral(segment) {
-        let literal = '';
-        for (let i = 0; i < segment.length; i++) {
-            const c = segment[i];
-            // Escape
-            if (c === '\\' && !internal_pattern_IS_WINDOWS && i + 1 < segment.length) {
-                literal += segment[++i];
-                continue;
-            }
-            // Wildcard
-            else if (c === '*' || c === '?') {
-                return '';
-            }
-            // Character set
-            else if (c === '[' && i + 1 < segment.length) {
-                let set = '';
-                let closed = -1;
-                for (let i2 = i + 1; i2 < segment.length; i2++) {
-                    const c2 = segment[i2];
-                    // Escape
-                    if (c2 === '\\' && !internal_pattern_IS_WINDOWS && i2 + 1 < segment.length) {
-                        set += segment[++i2];
-                        continue;
-                    }
-                    // Closed
-                    else if (c2 === ']') {
-                        closed = i2;
-                        break;
-                    }
-                    // Otherwise
-                    else {
-                        set += c2;
-                    }
-                }
-                // Closed?
-                if (closed >= 0) {
-                    // Cannot convert
-                    if (set.length > 1) {
-                        return '';
-                    }
-                    // Convert to literal
-                    if (set) {
-                        literal += set;
-                        i = closed;
-                        continue;
-                    }
-                }
-                // Otherwise fall thru
-            }
-            // Append
-            literal += c;
-        }
-        return literal;
-    }
-    /**
-     * Escapes regexp special characters
-     * https://javascript.info/regexp-escaping
-     */
-    static regExpEscape(s) {
-        return s.replace(/[[\\^$.|?*+()]/g, '\\$&');
-    }
-}
-//# sourceMappingURL=internal-pattern.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-search-state.js
-class SearchState {
-    constructor(path, level) {
-        this.path = path;
-        this.level = level;
-    }
-}
-//# sourceMappingURL=internal-search-state.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-globber.js
-var internal_globber_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-var __asyncValues = (undefined && undefined.__asyncValues) || function (o) {
-    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
-    var m = o[Symbol.asyncIterator], i;
-    return m ? m.call(o) : (o = typeof __values === "function" ? __values(o) : o[Symbol.iterator](), i = {}, verb("next"), verb("throw"), verb("return"), i[Symbol.asyncIterator] = function () { return this; }, i);
-    function verb(n) { i[n] = o[n] && function (v) { return new Promise(function (resolve, reject) { v = o[n](v), settle(resolve, reject, v.done, v.value); }); }; }
-    function settle(resolve, reject, d, v) { Promise.resolve(v).then(function(v) { resolve({ value: v, done: d }); }, reject); }
-};
-var __await = (undefined && undefined.__await) || function (v) { return this instanceof __await ? (this.v = v, this) : new __await(v); }
-var __asyncGenerator = (undefined && undefined.__asyncGenerator) || function (thisArg, _arguments, generator) {
-    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
-    var g = generator.apply(thisArg, _arguments || []), i, q = [];
-    return i = Object.create((typeof AsyncIterator === "function" ? AsyncIterator : Object).prototype), verb("next"), verb("throw"), verb("return", awaitReturn), i[Symbol.asyncIterator] = function () { return this; }, i;
-    function awaitReturn(f) { return function (v) { return Promise.resolve(v).then(f, reject); }; }
-    function verb(n, f) { if (g[n]) { i[n] = function (v) { return new Promise(function (a, b) { q.push([n, v, a, b]) > 1 || resume(n, v); }); }; if (f) i[n] = f(i[n]); } }
-    function resume(n, v) { try { step(g[n](v)); } catch (e) { settle(q[0][3], e); } }
-    function step(r) { r.value instanceof __await ? Promise.resolve(r.value.v).then(fulfill, reject) : settle(q[0][2], r); }
-    function fulfill(value) { resume("next", value); }
-    function reject(value) { resume("throw", value); }
-    function settle(f, v) { if (f(v), q.shift(), q.length) resume(q[0][0], q[0][1]); }
-};
-
-
-
-
-
-
-
-
-const internal_globber_IS_WINDOWS = process.platform === 'win32';
-class DefaultGlobber {
-    constructor(options) {
-        this.patterns = [];
-        this.searchPaths = [];
-        this.options = getOptions(options);
-    }
-    getSearchPaths() {
-        // Return a copy
-        return this.searchPaths.slice();
-    }
-    glob() {
-        return internal_globber_awaiter(this, void 0, void 0, function* () {
-            var _a, e_1, _b, _c;
-            const result = [];
-            try {
-                for (var _d = true, _e = __asyncValues(this.globGenerator()), _f; _f = yield _e.next(), _a = _f.done, !_a; _d = true) {
-                    _c = _f.value;
-                    _d = false;
-                    const itemPath = _c;
-                    result.push(itemPath);
-                }
-            }
-            catch (e_1_1) { e_1 = { error: e_1_1 }; }
-            finally {
-                try {
-                    if (!_d && !_a && (_b = _e.return)) yield _b.call(_e);
-                }
-                finally { if (e_1) throw e_1.error; }
-            }
-            return result;
-        });
-    }
-    globGenerator() {
-        return __asyncGenerator(this, arguments, function* globGenerator_1() {
-            // Fill in defaults options
-            const options = getOptions(this.options);
-            // Implicit descendants?
-            const patterns = [];
-            for (const pattern of this.patterns) {
-                patterns.push(pattern);
-                if (options.implicitDescendants &&
-                    (pattern.trailingSeparator ||
-                        pattern.segments[pattern.segments.length - 1] !== '**')) {
-                    patterns.push(new Pattern(pattern.negate, true, pattern.segments.concat('**')));
-                }
-            }
-            // Push the search paths
-            const stack = [];
-            for (const searchPath of getSearchPaths(patterns)) {
-                core_debug(`Search path '${searchPath}'`);
-                // Exists?
-                try {
-                    // Intentionally using lstat. Detection for broken symlink
-                    // will be performed later (if following symlinks).
-                    yield __await(external_fs_namespaceObject.promises.lstat(searchPath));
-                }
-                catch (err) {
-                    if (err.code === 'ENOENT') {
-                        continue;
-                    }
-                    throw err;
-                }
-                stack.unshift(new SearchState(searchPath, 1));
-            }
-            // Search
-            const traversalChain = []; // used to detect cycles
-            while (stack.length) {
-                // Pop
-                const item = stack.pop();
-                // Match?
-                const match = internal_pattern_helper_match(patterns, item.path);
-                const partialMatch = !!match || internal_pattern_helper_partialMatch(patterns, item.path);
-                if (!match && !partialMatch) {
-                    continue;
-                }
-                // Stat
-                const stats = yield __await(DefaultGlobber.stat(item, options, traversalChain)
-                // Broken symlink, or symlink cycle detected, or no longer exists
-                );
-                // Broken symlink, or symlink cycle detected, or no longer exists
-                if (!stats) {
-                    continue;
-                }
-                // Hidden file or directory?
-                if (options.excludeHiddenFiles && external_path_namespaceObject.basename(item.path).match(/^\./)) {
-                    continue;
-                }
-                // Directory
-                if (stats.isDirectory()) {
-                    // Matched
-                    if (match & MatchKind.Directory && options.matchDirectories) {
-                        yield yield __await(item.path);
-                    }
-                    // Descend?
-                    else if (!partialMatch) {
-                        continue;
-                    }
-                    // Push the child items in reverse
-                    const childLevel = item.level + 1;
-                    const childItems = (yield __await(external_fs_namespaceObject.promises.readdir(item.path))).map(x => new SearchState(external_path_namespaceObject.join(item.path, x), childLevel));
-                    stack.push(...childItems.reverse());
-                }
-                // File
-                else if (match & MatchKind.File) {
-                    yield yield __await(item.path);
-                }
-            }
-        });
-    }
-    /**
-     * Constructs a DefaultGlobber
-     */
-    static create(patterns, options) {
-        return internal_globber_awaiter(this, void 0, void 0, function* () {
-            const result = new DefaultGlobber(options);
-            if (internal_globber_IS_WINDOWS) {
-                patterns = patterns.replace(/\r\n/g, '\n');
-                patterns = patterns.replace(/\r/g, '\n');
-            }
-            const lines = patterns.split('\n').map(x => x.trim());
-            for (const line of lines) {
-                // Empty or comment
-                if (!line || line.startsWith('#')) {
-                    continue;
-                }
-                // Pattern
-                else {
-                    result.patterns.push(new Pattern(line));
-                }
-            }
-            result.searchPaths.push(...getSearchPaths(result.patterns));
-            return result;
-        });
-    }
-    static stat(item, options, traversalChain) {
-        return internal_globber_awaiter(this, void 0, void 0, function* () {
-            // Note:
-            // `stat` returns info about the target of a symlink (or symlink chain)
-            // `lstat` returns info about a symlink itself
-            let stats;
-            if (options.followSymbolicLinks) {
-                try {
-                    // Use `stat` (following symlinks)
-                    stats = yield external_fs_namespaceObject.promises.stat(item.path);
-                }
-                catch (err) {
-                    if (err.code === 'ENOENT') {
-                        if (options.omitBrokenSymbolicLinks) {
-                            core_debug(`Broken symlink '${item.path}'`);
-                            return undefined;
-                        }
-                        throw new Error(`No information found for the path '${item.path}'. This may indicate a broken symbolic link.`);
-                    }
-                    throw err;
-                }
-            }
-            else {
-                // Use `lstat` (not following symlinks)
-                stats = yield external_fs_namespaceObject.promises.lstat(item.path);
-            }
-            // Note, isDirectory() returns false for the lstat of a symlink
-            if (stats.isDirectory() && options.followSymbolicLinks) {
-                // Get the realpath
-                const realPath = yield external_fs_namespaceObject.promises.realpath(item.path);
-                // Fixup the traversal chain to match the item level
-                while (traversalChain.length >= item.level) {
-                    traversalChain.pop();
-                }
-                // Test for a cycle
-                if (traversalChain.some((x) => x === realPath)) {
-                    core_debug(`Symlink cycle detected for path '${item.path}' and realpath '${realPath}'`);
-                    return undefined;
-                }
-                // Update the traversal chain
-                traversalChain.push(realPath);
-            }
-            return stats;
-        });
-    }
-}
-//# sourceMappingURL=internal-globber.js.map
-;// CONCATENATED MODULE: external "stream"
-const external_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
-// EXTERNAL MODULE: external "util"
-var external_util_ = __nccwpck_require__(9023);
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-hash-files.js
-var internal_hash_files_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-var internal_hash_files_asyncValues = (undefined && undefined.__asyncValues) || function (o) {
-    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
-    var m = o[Symbol.asyncIterator], i;
-    return m ? m.call(o) : (o = typeof __values === "function" ? __values(o) : o[Symbol.iterator](), i = {}, verb("next"), verb("throw"), verb("return"), i[Symbol.asyncIterator] = function () { return this; }, i);
-    function verb(n) { i[n] = o[n] && function (v) { return new Promise(function (resolve, reject) { v = o[n](v), settle(resolve, reject, v.done, v.value); }); }; }
-    function settle(resolve, reject, d, v) { Promise.resolve(v).then(function(v) { resolve({ value: v, done: d }); }, reject); }
-};
-
-
-
-
-
-
-function hashFiles(globber_1, currentWorkspace_1) {
-    return internal_hash_files_awaiter(this, arguments, void 0, function* (globber, currentWorkspace, verbose = false) {
-        var _a, e_1, _b, _c;
-        var _d;
-        const writeDelegate = verbose ? core.info : core.debug;
-        let hasMatch = false;
-        const githubWorkspace = currentWorkspace
-            ? currentWorkspace
-            : ((_d = process.env['GITHUB_WORKSPACE']) !== null && _d !== void 0 ? _d : process.cwd());
-        const result = crypto.createHash('sha256');
-        let count = 0;
-        try {
-            for (var _e = true, _f = internal_hash_files_asyncValues(globber.globGenerator()), _g; _g = yield _f.next(), _a = _g.done, !_a; _e = true) {
-                _c = _g.value;
-                _e = false;
-                const file = _c;
-                writeDelegate(file);
-                if (!file.startsWith(`${githubWorkspace}${path.sep}`)) {
-                    writeDelegate(`Ignore '${file}' since it is not under GITHUB_WORKSPACE.`);
-                    continue;
-                }
-                if (fs.statSync(file).isDirectory()) {
-                    writeDelegate(`Skip directory '${file}'.`);
-                    continue;
-                }
-                const hash = crypto.createHash('sha256');
-                const pipeline = util.promisify(stream.pipeline);
-                yield pipeline(fs.createReadStream(file), hash);
-                result.write(hash.digest());
-                count++;
-                if (!hasMatch) {
-                    hasMatch = true;
-                }
-            }
-        }
-        catch (e_1_1) { e_1 = { error: e_1_1 }; }
-        finally {
-            try {
-                if (!_e && !_a && (_b = _f.return)) yield _b.call(_f);
-            }
-            finally { if (e_1) throw e_1.error; }
-        }
-        result.end();
-        if (hasMatch) {
-            writeDelegate(`Found ${count} files to hash.`);
-            return result.digest('hex');
-        }
-        else {
-            writeDelegate(`No matches found for glob`);
-            return '';
-        }
-    });
-}
-//# sourceMappingURL=internal-hash-files.js.map
-;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/glob.js
-var glob_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
-    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
-    return new (P || (P = Promise))(function (resolve, reject) {
-        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
-        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
-        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
-        step((generator = generator.apply(thisArg, _arguments || [])).next());
-    });
-};
-
-
-/**
- * Constructs a globber
- *
- * @param patterns  Patterns separated by newlines
- * @param options   Glob options
- */
-function create(patterns, options) {
-    return glob_awaiter(this, void 0, void 0, function* () {
-        return yield DefaultGlobber.create(patterns, options);
-    });
-}
-/**
- * Computes the sha256 hash of a glob
- *
- * @param patterns  Patterns separated by newlines
- * @param currentWorkspace  Workspace used when matching files
- * @param options   Glob options
- * @param verbose   Enables verbose logging
- */
-function glob_hashFiles(patterns_1) {
-    return glob_awaiter(this, arguments, void 0, function* (patterns, currentWorkspace = '', options, verbose = false) {
-        let followSymbolicLinks = true;
-        if (options && typeof options.followSymbolicLinks === 'boolean') {
-            followSymbolicLinks = options.followSymbolicLinks;
-        }
-        const globber = yield create(patterns, { followSymbolicLinks });
-        return _hashFiles(globber, currentWorkspace, verbose);
-    });
-}
-//# sourceMappingURL=glob.js.map
-;// CONCATENATED MODULE: ./src/action/pinned.ts
-/**
- * Reads the digests out of the files of `protect-files`. Globs are GitHub's own, as in `hashFiles` and in
- * `path` of actions/upload-artifact. Files are streamed, and never executed or parsed: any text will do.
- */
-
-
-
-
-
-
-
-
-
-/** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
-class PinnedError extends CodedError {
-    name = 'PinnedError';
-    constructor(message, options) {
-        super(message, 'protect-files-unusable', options);
-    }
-}
-/** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
-const OVERLAP = 160;
-/** Of a file. Files with digests to keep have kilobytes. */
-const MOST_BYTES = 1024 * 1024 * 1024;
-/** In all files together. Each digest may cost a request in each repository that has orphans. */
-const MOST_DIGESTS = 200_000;
-/** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
-const MOST_STARS = 4;
-/**
- * @param patterns globs relative to the working directory, which in a workflow is the workspace; `!` excludes
- * @returns the digests of each file, by its path relative to the working directory; files without any included
- * @throws PinnedError
- */
-async function readPinned(patterns) {
-    const including = [...patterns.entries()].filter(([, pattern]) => !isExcluding(pattern));
-    if (patterns.length > 0 && including.length === 0) {
-        throw new PinnedError(`protect-files: ${patterns.join(' ')} only excludes, so nothing would be protected. Name the files to ` +
-            'read in a line without `!` above');
-    }
-    const hard = patterns.find((pattern) => isHard(pattern));
-    if (hard !== undefined) {
-        throw new PinnedError(`protect-files: "${hard}" is too hard to match: a glob has at most ${MOST_STARS} \`**\`, and as many \`*\` ` +
-            'between two slashes. Write it as several, one per line');
-    }
-    const files = new Set();
-    const unmatched = [];
-    for (const [n, pattern] of including) {
-        // A file that is excluded first and included later is included, as everywhere with these globs.
-        const matched = await pinned_match(pattern, patterns.slice(n).filter(isExcluding));
-        matched.forEach((file) => files.add(file));
-        if (matched.length === 0) {
-            unmatched.push(pattern);
-        }
-    }
-    if (unmatched.length > 0) {
-        const names = unmatched.map((pattern) => `"${pattern}"`).join(', ');
-        const [matches, it] = unmatched.length === 1 ? ['matches', 'it'] : ['match', 'them'];
-        const isList = unmatched.some((pattern) => pattern.includes(','));
-        throw new PinnedError(`protect-files: ${names} ${matches} no file in ${process.cwd()}, so nothing would be protected by ${it}. ` +
-            (isList ? 'One glob per line: a comma is part of it. ' : '') +
-            'Check the path, and that an earlier step, such as actions/checkout, put the files there');
-    }
-    const found = new Map();
-    const all = new Set();
-    for (const file of [...files].sort()) {
-        found.set(external_node_path_default().relative(process.cwd(), file), await pinned_digestsOf(file, all));
-    }
-    return found;
-}
-function isHard(pattern) {
-    const components = pattern.split(/[/\\]/);
-    const deep = components.filter((component) => component === '**');
-    return (deep.length > MOST_STARS ||
-        components.some((component) => (component.match(/\*/g) ?? []).length > MOST_STARS));
-}
-function isExcluding(pattern) {
-    return pattern.startsWith('!');
-}
-async function pinned_match(pattern, excluding) {
-    try {
-        const globber = await create([pattern, ...excluding].join('\n'), {
-            matchDirectories: false,
-            // A broken link may have led to a file, or to a directory full of files.
-            omitBrokenSymbolicLinks: false,
-        });
-        return await globber.glob();
-    }
-    catch (error) {
-        const why = messageOf(error);
-        throw new PinnedError(`protect-files: "${pattern}" could not be matched, so what it protects is not known: ${why}`, { cause: error });
-    }
-}
-/** @param all of the files that were read, to which those of this one are added */
-async function pinned_digestsOf(file, all) {
-    const digests = new Set();
-    try {
-        let held = '';
-        for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
-            // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
-            const text = held + piece.replaceAll('\0', '');
-            for (const digest of digestsIn(text)) {
-                // Copied, or each would keep the piece that it was cut out of.
-                const copy = copyOf(digest);
-                digests.add(copy);
-                all.add(copy);
-            }
-            if (all.size > MOST_DIGESTS) {
-                throw new PinnedError(`protect-files: the files hold more than ${number(MOST_DIGESTS)} digests, and each costs requests. Narrow the ` +
-                    'globs to the files that say what is deployed');
-            }
-            held = text.slice(-OVERLAP);
-        }
-    }
-    catch (error) {
-        if (error instanceof PinnedError) {
-            throw error;
-        }
-        const why = (error instanceof UnusablePath ? `"${file}": ` : '') + messageOf(error);
-        throw new PinnedError(`protect-files: a file could not be read, so what it protects is not known: ${why}`, { cause: error });
-    }
-    return [...digests];
-}
-
-;// CONCATENATED MODULE: ./src/action/named.ts
-/** Everything that the inputs name in files, read before the first request. */
-
-
-
-
-
-
-
-
-
-
-/** Half a million manifests. */
-const MOST_PLAN_BYTES = 128 * 1024 * 1024;
-/** From here on the digests of `protect-files` are likely to be most of what a run asks for. */
-const MANY_PINNED = 1000;
-/**
- * @returns what the files name, and all that is protected: by the input and by the files
- * @throws IntakeError, PinnedError, ApprovalError, or one error with the messages of several of them
- */
-async function readNamed(settings, log) {
-    const { digests, digestsFiles, protectFiles, applyPlan, registry } = settings;
-    const errors = [];
-    const note = (error) => {
-        errors.push(error);
-    };
-    const intake = await readIntake({
-        digests,
-        files: digestsFiles,
-        registryHost: registry.host,
-        mistake: (message) => errors.push(new IntakeError(message)),
-        warning: (message) => log.warning(message),
-    }).catch(note);
-    const files = await readPinned(protectFiles).catch(note);
-    const approval = await Promise.resolve(applyPlan)
-        .then((file) => readPlan(file, registry))
-        .catch(note);
-    if (intake === undefined || files === undefined || errors.length > 0) {
-        const messages = errors.map((error) => messageOf(error));
-        throw errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
-    }
-    const pinned = { files: files.size, digests: new Set([...files.values()].flat()).size };
-    if (files.size > 0) {
-        log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
-        if (pinned.digests > MANY_PINNED) {
-            const many = number(pinned.digests);
-            log.warning(coded(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
-                `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
-                'globs to the files that say what is deployed', 'protection-large'));
-        }
-        if (pinned.digests === 0) {
-            log.warning(coded(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
-                'hex digits', 'protection-empty'));
-        }
-    }
-    return {
-        named: { intake, pinned, approval },
-        protection: withFiles(settings.protection, files),
-    };
-}
-function readPlan(file, registry) {
-    if (file === undefined) {
-        return undefined;
-    }
-    try {
-        return readApproval(readRegular(file, MOST_PLAN_BYTES).toString('utf8'), registry.origin);
-    }
-    catch (error) {
-        throw error instanceof UnusablePath
-            ? new ApprovalError(`apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
-                'in parts, with `repositories`', { cause: error })
-            : error;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/action/progress.ts
-/** A line every few seconds of a long run: how far it is, how fast, and how long it will still take. */
-
-
-const EVERY = 5_000;
-/**
- * @param requests how many were sent so far
- * @param print takes the finished line
- */
-function startProgress(requests, print) {
-    const stageOf = (what) => ({
-        what,
-        expected: 0,
-        done: 0,
-        startedAt: Date.now(),
-        requestsBefore: requests(),
-    });
-    let stage = stageOf('');
-    const timer = setInterval(() => {
-        const seconds = (Date.now() - stage.startedAt) / 1000;
-        print(progressLine({ ...stage, seconds, rate: (requests() - stage.requestsBefore) / seconds }));
-    }, EVERY);
-    // The clock alone must not keep the process alive, or a stuck run would never end.
-    timer.unref();
-    return {
-        begin(what) {
-            stage = stageOf(what);
-        },
-        expect(count) {
-            stage.expected += count;
-        },
-        done() {
-            stage.done += 1;
-        },
-        stop() {
-            clearInterval(timer);
-        },
-    };
-}
-/** @param state `seconds` since the beginning, `rate` in requests a second */
-function progressLine(state) {
-    const { what, expected, done, seconds, rate } = state;
-    const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
-    return (`${what}: ${number(done)} of ${number(expected)}, ${number(Math.round(rate))} requests/s` +
-        (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
-}
-
-// EXTERNAL MODULE: external "node:util"
-var external_node_util_ = __nccwpck_require__(7975);
-;// CONCATENATED MODULE: ./src/plan/fate.ts
-/** A real run that ended before it came to this manifest must not look as if it had deleted it. */
-const NOT_TRIED = { kind: 'skipped', why: 'the run ended before its turn came' };
-/** The fates of a plan that no sweep carried out. */
-function fatesWithoutSweep({ orphans }, { dryRun, isRefused }) {
-    const fate = isRefused ? { kind: 'refused' } : dryRun ? { kind: 'planned' } : NOT_TRIED;
-    return new Map(orphans.map(({ digest }) => [digest, fate]));
-}
-/** The orphans in the order of the plan, each with its fate. */
-function judge({ plan, fates, }) {
-    return plan.orphans.map((orphan) => ({ orphan, fate: fates.get(orphan.digest) ?? NOT_TRIED }));
-}
-/** Those with a fate of these kinds, in the order of the map. */
-function digestsWith(fates, ...kinds) {
-    return [...fates].flatMap(([digest, { kind }]) => (kinds.includes(kind) ? [digest] : []));
-}
-/** Whether it is in the registry no longer: deleted, or gone already. */
-function isGone(fate) {
-    return fate?.kind === 'deleted' || fate?.kind === 'gone';
-}
-/** Deleted by this run, or in a dry-run: what a real run would delete. */
-function isFreed({ kind }) {
-    return kind === 'deleted' || kind === 'planned';
-}
-/** Should have been deleted, and is still there. */
-function isFailed({ kind }) {
-    return kind === 'failed' || kind === 'skipped';
-}
-
-;// CONCATENATED MODULE: ./src/plan/naming.ts
-/**
- * The digests that manifests and tags name: children, subjects, blobs, and digests of unknown kind. Pure.
- */
-
-
-
-/** The manifests that this one's body names. */
-function namedBy(manifest) {
-    const children = manifest.kind === 'index'
-        ? manifest.children.map(({ digest }) => ({ digest, source: 'child' }))
-        : [];
-    return manifest.subject === undefined
-        ? children
-        : [...children, { digest: manifest.subject, source: 'subject' }];
-}
-/** The manifests that digest tags name. */
-function namedByTags(tags) {
-    return tags.flatMap((tag) => {
-        const digest = parseDigestTag(tag)?.names;
-        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
-    });
-}
-/** The config and layers of an image, and those that an index lists, as old build caches do. */
-function blobsOf(manifest) {
-    return manifest.kind === 'image'
-        ? naming_digestsOf([manifest.config, ...manifest.layers])
-        : naming_digestsOf(othersOf(manifest).filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
-}
-/** The entries of an index that aren't plainly manifests. */
-function othersOf(manifest) {
-    return manifest.kind === 'index' ? manifest.others : [];
-}
-/** All entries of an index, of any type: a registry takes an index only when it has all of them. */
-function entriesOf({ children, others }) {
-    return naming_digestsOf([...children, ...others]);
-}
-function naming_digestsOf(descriptors) {
-    return descriptors.map(({ digest }) => digest).filter(isDigest);
-}
-/**
- * Digests that may be of manifests, though nothing says so: the digests in a body that is not understood, and the
- * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
- */
-function perhapsManifests(manifest) {
-    return manifest.kind === 'unknown'
-        ? manifest.mentions
-        : naming_digestsOf(othersOf(manifest).filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
-}
-/** The manifests that the repository was found to have as layers or configs as well. */
-function layersIn({ links, manifests }) {
-    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
-}
-/** As a gap names it. */
-function mentionOf(digest) {
-    return `mentioned manifest ${digest}`;
-}
-
-;// CONCATENATED MODULE: ./src/plan/graph.ts
-
-
-function compare(a, b) {
-    return a < b ? -1 : a > b ? 1 : 0;
-}
-/**
- * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
- * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
- * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
- */
-function isDigestTag(tag, target, manifests) {
-    if (target === tag.names) {
-        return false;
-    }
-    if (tag.role !== 'fallback') {
-        return true;
-    }
-    const index = manifests.get(target);
-    if (index?.kind !== 'index' || index.others.length > 0) {
-        return false;
-    }
-    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
-    const entries = index.children
-        .map((child) => manifests.get(child.digest))
-        .filter((entry) => entry !== undefined);
-    return (index.children.length === 0 ||
-        (entries.length > 0 && entries.every((entry) => entry.subject === tag.names)));
-}
-/** The edges that a manifest's body tells, wherever they lead. */
-function ownEdges(manifest) {
-    const edges = (kind, ends) => ends.map((to) => ({ kind, to: to }));
-    const subject = edges('subject', manifest.subject === undefined ? [] : [manifest.subject]);
-    switch (manifest.kind) {
-        case 'unknown':
-            return edges('mentioned', manifest.mentions);
-        case 'image':
-            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
-            // 2.8 removes the layer along with the manifest.
-            return [...edges('blob', blobsOf(manifest)), ...subject];
-        case 'index': {
-            const children = edges('child', manifest.children.map(({ digest }) => digest));
-            const others = edges('mentioned', manifest.others.map(({ digest }) => digest));
-            return [...children, ...others, ...subject];
-        }
-    }
-}
-/** The order of edges decides which reason is told when there are several: the plainest first. */
-const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
-function byOrder(a, b) {
-    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
-}
-/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
-function referrersIn(manifests, referrers) {
-    const all = new Map();
-    for (const [subject, listed] of referrers) {
-        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
-        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
-    }
-    for (const [digest, manifest] of manifests) {
-        if (manifest.subject !== undefined) {
-            all.set(manifest.subject, (all.get(manifest.subject) ?? new Set()).add(digest));
-        }
-    }
-    return all;
-}
-function buildGraph(inventory) {
-    const { ghosts, referrers } = inventory;
-    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
-    const rootTags = new Map();
-    const digestTags = [];
-    const edges = new Map();
-    /** whether an edge from here, which is not that of a list, may lead there */
-    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
-    for (const [digest, manifest] of manifests) {
-        const own = ownEdges(manifest);
-        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
-        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
-    }
-    for (const [subject, found] of referrersIn(manifests, referrers)) {
-        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
-            edges.get(subject)?.push({ kind: 'referrer', to });
-        }
-    }
-    const tags = [...inventory.tags, ...lostTags(inventory)];
-    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
-        const named = parseDigestTag(tag);
-        if (named !== undefined && isDigestTag(named, target, manifests)) {
-            digestTags.push({ ...named, target });
-            if (leadsTo(named.names, target)) {
-                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
-            }
-        }
-        else {
-            const known = rootTags.get(target) ?? [];
-            known.push(tag);
-            rootTags.set(target, known);
-        }
-    }
-    for (const list of edges.values()) {
-        list.sort(byOrder);
-    }
-    return { rootTags, digestTags, edges };
-}
-/**
- * Tags with the lost manifests that they are remembered to have pointed at: ordinary tags that are listed without a
- * manifest, and digest tags, which go with their manifest, where they point at nothing else.
- */
-function lostTags({ tags, brokenTags, formerTags, ghosts }) {
-    const broken = new Set(brokenTags);
-    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
-    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
-        .filter(isLost)
-        .map((tag) => [tag, digest]));
-}
-/**
- * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
- * are not in the answer. The order of `roots` decides between several ways, so sort them.
- */
-function reach(graph, roots) {
-    const rootSet = new Set(roots);
-    const steps = new Map();
-    const queue = [...rootSet];
-    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
-    for (const from of queue) {
-        for (const edge of graph.edges.get(from) ?? []) {
-            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
-                steps.set(edge.to, { from, edge });
-                queue.push(edge.to);
-            }
-        }
-    }
-    return steps;
-}
-
-;// CONCATENATED MODULE: ./src/run/run.ts
-
-/** By name, in the order of UTF-16 code units: the same on every machine. */
-function repositoriesByName(run) {
-    return [...run.repositories].sort((a, b) => compare(a.inventory.repository, b.inventory.repository));
-}
-
-;// CONCATENATED MODULE: ./src/report/bytes.ts
-
-
-/** A sum that stops at the largest exact integer. */
-function addBytes(a, b) {
-    return Math.min(Number.MAX_SAFE_INTEGER, a + b);
-}
-/**
- * Calls `visit` with the manifest itself and each blob that it needs, and the bytes that the blob takes
- * in the registry: none for a blob with `urls`, which is stored elsewhere (image-spec "urls").
- * Children, subject and referrers are manifests of their own, so they are not visited.
- */
-function eachBlob(manifest, visit) {
-    visit(manifest.digest, manifest.size);
-    if (manifest.kind === 'unknown') {
-        manifest.mentions.forEach((digest) => visit(digest, 0));
-        return;
-    }
-    const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : manifest.others;
-    for (const { digest, size, urls = [] } of blobs) {
-        visit(digest, urls.length > 0 ? 0 : size);
-    }
-}
-/** The manifest and its blobs, each once: what people call the size of an image. Shared blobs count. */
-function contentBytes(manifest) {
-    const sizes = new Map();
-    eachBlob(manifest, (digest, size) => {
-        sizes.set(digest, Math.min(size, sizes.get(digest) ?? size));
-    });
-    return [...sizes.values()].reduce(addBytes, 0);
-}
-/**
- * Bytes of the freed manifests and of the blobs that only they need, each digest once over the whole
- * run. Kept is what an inventory holds and what wasn't freed; a manifest that was gone already is
- * neither. Linear in the number of descriptors, in memory linear in the freed ones.
- */
-function freedBytes(run) {
-    const repositories = repositoriesByName(run);
-    // Parallel arrays behind one map: a third of the memory that an object per blob takes.
-    const slots = new Map();
-    const sizes = [];
-    const owners = [];
-    const notKept = repositories.map((repository, owner) => {
-        const judged = judge(repository);
-        for (const { orphan, fate } of judged) {
-            const manifest = repository.inventory.manifests.get(orphan.digest);
-            if (manifest === undefined || !isFreed(fate)) {
-                continue;
-            }
-            eachBlob(manifest, (digest, size) => {
-                const slot = slots.get(digest);
-                if (slot === undefined) {
-                    slots.set(digest, sizes.length);
-                    sizes.push(size);
-                    owners.push(owner);
-                }
-                else {
-                    sizes[slot] = Math.min(size, sizes[slot] ?? size);
-                }
-            });
-        }
-        const gone = judged.filter(({ fate }) => isFreed(fate) || isGone(fate));
-        return new Set(gone.map(({ orphan }) => orphan.digest));
-    });
-    if (slots.size > 0) {
-        repositories.forEach(({ inventory }, owner) => {
-            for (const [digest, manifest] of inventory.manifests) {
-                if (notKept[owner]?.has(digest) !== true) {
-                    eachBlob(manifest, (needed) => {
-                        const slot = slots.get(needed);
-                        if (slot !== undefined) {
-                            sizes[slot] = 0;
-                        }
-                    });
-                }
-            }
-        });
-    }
-    const sums = repositories.map(() => 0);
-    sizes.forEach((size, slot) => {
-        const owner = owners[slot] ?? 0;
-        sums[owner] = addBytes(sums[owner] ?? 0, size);
-    });
-    return {
-        total: sums.reduce(addBytes, 0),
-        atMost: !run.everyRepositoryScanned ||
-            repositories.some(({ inventory }) => inventory.gaps.length > 0),
-        byRepository: new Map(repositories.map(({ inventory }, owner) => [inventory.repository, sums[owner] ?? 0])),
-    };
-}
-
-;// CONCATENATED MODULE: ./src/report/refusals.ts
-
-const CHECK = 'Check what was found, in the summary or the `report-file`. If';
-/** A sentence without its full stop; plain text that is safe in a log. */
-function whyRefused(refusal, { inventory }, run) {
-    switch (refusal.kind) {
-        case 'no-tags':
-            return (
-            // Those of the inventory are digest tags: an ordinary one would keep what it points at.
-            `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
-                (refusal.remembered > 0
-                    ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
-                    : 'and the list of tags ') +
-                `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
-        case 'share':
-            return (`nothing is deleted here: ${number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
-                `known would be deleted, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
-        case 'count':
-            return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
-                `${number(refusal.count)}. ${tooMany(run)}`);
-        case 'no-deletes':
-            return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
-        case 'no-rights':
-            return refusal.why;
-    }
-}
-/** Nobody gave the limit that exempts some repositories: it is the default. */
-function shareLimit(percent, { settings: { maxDeletes } }) {
-    return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
-        ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
-            `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would be deleted are exempt)`
-        : `and \`max-deletes\` allows ${String(percent)}%`;
-}
-function planned({ settings: { planFile } }) {
-    return planFile === undefined
-        ? 'let a dry-run write its plan to a `plan-file`, check it, and carry it out with `apply-plan`'
-        : 'check the plan, and carry it out with `apply-plan`';
-}
-function tooMany({ settings: { planFile }, applied }) {
-    if (applied !== undefined) {
-        return `${CHECK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
-    }
-    return planFile === undefined
-        ? `${CHECK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
-        : `${CHECK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
-}
-/** Whether `apply-plan` ignores it: somebody has approved what a plan lists, but the rights are those of the account. */
-function isPassedByPlan({ kind }) {
-    return kind !== 'no-rights' && kind !== 'no-deletes';
-}
-
-;// CONCATENATED MODULE: ./src/report/totals.ts
-/** A run in numbers. Summary, outputs and JSON report take theirs from here and count nothing themselves. */
-
-
-
-
-/** The counts of nothing, which say what is counted. */
-const totals_NOTHING = {
-    /** tags that resolved, digest tags too */
-    tags: 0,
-    /** that were read: nothing is known of others */
-    manifests: 0,
-    /** of the plan: also those that the recheck kept */
-    orphansFound: 0,
-    deleted: 0,
-    /** a dry-run's: what a real run would delete */
-    planned: 0,
-    /** lost by the registry before their turn came: neither deleted nor failed */
-    gone: 0,
-    /** in use at the recheck; counted in `kept` as well */
-    keptAfterRecheck: 0,
-    /** should have gone and didn't: the delete was refused, unanswered, or not tried */
-    failed: 0,
-    /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
-    refused: 0,
-    /** deleted while a push began to use them, and restored; counted in `kept` as well */
-    restored: 0,
-    /** kept tags or children that no longer resolved after the sweep */
-    broken: 0,
-    kept: 0,
-    gaps: 0,
-};
-const COUNTS = Object.keys(totals_NOTHING);
-function countRepository(repository, dryRun) {
-    const { inventory, plan, broken, repair } = repository;
-    const judged = judge(repository);
-    const of = (kind) => judged.filter(({ fate }) => fate.kind === kind).length;
-    const [keptAfterRecheck, refused, restored] = [of('kept'), of('refused'), of('restored')];
-    return {
-        tags: inventory.tags.size,
-        manifests: inventory.manifests.size,
-        orphansFound: plan.orphans.length,
-        deleted: of('deleted'),
-        planned: of('planned'),
-        gone: of('gone'),
-        keptAfterRecheck,
-        failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
-        refused,
-        restored,
-        broken: broken.length + (repair?.failed.length ?? 0) + (repair?.failedTags.length ?? 0),
-        kept: plan.keep.length + keptAfterRecheck + restored,
-        gaps: inventory.gaps.length,
-    };
-}
-/** Summary, outputs and JSON ask for the same numbers; a run of a million manifests takes seconds. */
-const counted = new WeakMap();
-function totals(run) {
-    const sums = counted.get(run) ?? countRun(run);
-    counted.set(run, sums);
-    return sums;
-}
-function countRun(run) {
-    const counts = run.repositories.map((repository) => countRepository(repository, run.settings.dryRun));
-    const sums = { ...totals_NOTHING };
-    for (const key of COUNTS) {
-        sums[key] = counts.reduce((all, one) => all + one[key], 0);
-    }
-    const bytes = freedBytes(run);
-    return {
-        ...sums,
-        repositories: run.repositories.length,
-        /** repositories with at least one freed manifest */
-        repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
-        /** repositories with at least one orphan of the plan */
-        repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
-        /** repositories with a gap */
-        repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
-        /** repositories that were to be read and were not; in none of the other numbers */
-        repositoriesUnread: run.unread,
-        /** repositories in which nobody checked, after the deletes, whether what was kept is still there */
-        repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
-        /** of `refused`: `apply-plan` does not ignore the reason */
-        withoutRights: run.repositories
-            .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
-            .reduce((all, { plan }) => all + plan.orphans.length, 0),
-        freedBytes: bytes.total,
-        freedBytesAtMost: bytes.atMost,
-        freedBytesByRepository: bytes.byRepository,
-    };
-}
-/** Something that was to stay broke, or may have: a garbage collection could free what it needs. */
-function isInDoubt({ broken, repositoriesUnverified }) {
-    return broken + repositoriesUnverified > 0;
-}
-/** In how many repositories nobody knows what is an orphan, in words; `undefined` where all were read whole. */
-function unreadRepositories(sums) {
-    const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
-    const all = count(repositories + unread, 'repository', 'repositories');
-    if (unread > 0) {
-        const others = incomplete === 0 ? '' : `, and ${number(incomplete)} could not be read whole`;
-        return `${number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
-    }
-    return incomplete === 0 ? undefined : `${number(incomplete)} of ${all} could not be read whole`;
-}
-/** `3 manifests`, `2 of 3 manifests`, `none of 3 manifests` */
-function partOf(some, others, noun) {
-    const all = count(some + others, noun);
-    return others === 0 ? all : `${some === 0 ? 'none' : number(some)} of ${all}`;
-}
-
-;// CONCATENATED MODULE: ./src/report/outputs.ts
-/** The values of the action's outputs. Setting them is somebody else's task. */
-
-
-
-/** GitHub drops a job's outputs over 1 MiB, and counts them as UTF-16. */
-const DIGESTS_LENGTH = 400_000;
-/** Room for the note's own characters: `,{"cut":1234567890}]`. */
-const NOTE_LENGTH = 40;
-/** In a dry-run nothing was deleted, so `deleted-count` is 0 and `deleted-digests` is `[]`. */
-function outputs(run) {
-    const sums = totals(run);
-    return {
-        'orphans-found': String(sums.orphansFound),
-        'deleted-count': String(sums.deleted),
-        'deleted-digests': deletedDigests(run).json,
-        'kept-count': String(sums.kept),
-        'failed-count': String(sums.failed),
-        'freed-bytes': String(sums.freedBytes),
-        'backup-dir': run.backup ?? '',
-    };
-}
-/**
- * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
- * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
- */
-function deletedDigests(run, length = DIGESTS_LENGTH) {
-    const entries = [];
-    let used = '[]'.length;
-    let cut = 0;
-    for (const { inventory, fates } of repositoriesByName(run)) {
-        for (const digest of digestsWith(fates, 'deleted')) {
-            const text = JSON.stringify(`${inventory.repository}@${digest}`);
-            if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
-                cut += 1;
-            }
-            else {
-                entries.push(text);
-                used += text.length + 1;
-            }
-        }
-    }
-    const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
-    return { json, cut };
-}
-
-;// CONCATENATED MODULE: ./src/report/fit.ts
-const fit_bytes = (text) => Buffer.byteLength(text, 'utf8');
-const fit_notice = (section, left) => section.cut?.(left) ?? '';
-const NEWLINE = 1;
-/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
-const LIMIT = 1_000_000;
-/** The sections that there are, a blank line between them, in at most `limit` bytes of UTF-8. */
-function fit(sections, limit = LIMIT) {
-    let room = limit;
-    // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
-    const kept = sections
-        .filter((section) => section !== undefined)
-        .filter((section) => {
-        const { before, total = 0, after = '' } = section;
-        const fixed = fit_bytes(before + fit_notice(section, total) + after) + NEWLINE;
-        const fits = fixed <= room;
-        room -= fits ? fixed : 0;
-        return fits;
-    });
-    const measured = kept.map((section) => measure(section, room));
-    const shares = fairShares(measured.map(({ wanted }) => wanted), room);
-    return measured
-        .map(({ section, rows }, index) => {
-        const { before, total = 0, after = '' } = section;
-        const shown = take(rows, shares[index] ?? 0);
-        const left = total - shown.length;
-        return before + shown.join('') + (left > 0 ? fit_notice(section, left) : '') + after;
-    })
-        .join('\n');
-}
-function measure(section, room) {
-    const rows = [];
-    let wanted = 0;
-    for (const row of section.rows ?? []) {
-        wanted += fit_bytes(row);
-        if (wanted > room) {
-            return { section, rows, wanted: Infinity };
-        }
-        rows.push(row);
-    }
-    return { section, rows, wanted };
-}
-/** Max-min fairness: the least wish first, each at most its part of what is left. */
-function fairShares(wishes, room) {
-    const shares = wishes.map(() => 0);
-    const order = wishes.map((_, index) => index);
-    order.sort((a, b) => (wishes[a] ?? 0) - (wishes[b] ?? 0) || a - b);
-    let left = room;
-    order.forEach((index, served) => {
-        const share = Math.min(wishes[index] ?? 0, Math.floor(left / (order.length - served)));
-        shares[index] = share;
-        left -= share;
-    });
-    return shares;
-}
-/** Rows from the top: a gap in a list would mislead. */
-function take(rows, share) {
-    let used = 0;
-    const end = rows.findIndex((row) => (used += fit_bytes(row)) > share);
-    return end === -1 ? rows : rows.slice(0, end);
-}
-
-;// CONCATENATED MODULE: ./src/report/problems.ts
-/** The problems that make a job red, and the reasons why a real run would delete nothing. */
-
-
-
-
-
-
-/** Longer than any sentence worth reading in an annotation. */
-const SENTENCE = 500;
-/** The codes of problems that quote no cause with a code of its own. */
-const problems_CODES = {
-    broken: 'image-broken',
-    restored: 'restored-after-push',
-    run: 'run-failed',
-    refused: 'deletes-refused',
-    gap: 'gap-found',
-    delete: 'delete-failed',
-    skipped: 'delete-not-tried',
-};
-const REFUSED = {
-    'no-tags': 'no-tag-left',
-    share: 'share-over-limit',
-    count: 'count-over-limit',
-    'no-deletes': 'deletes-refused',
-    'no-rights': 'delete-right-missing',
-};
-/** Everything that makes the job red, worst first, then by repository. */
-function problems(run) {
-    const { dryRun } = run.settings;
-    const each = (find) => repositoriesByName(run).flatMap((one) => find(one).map((problem) => ({ ...problem, repository: one.inventory.repository })));
-    const found = [
-        ...each(brokenImages),
-        ...each(unrepaired),
-        ...each(restored),
-        ...each((repository) => repaired(repository, dryRun)),
-        ...run.failures.map((what) => ({ kind: 'run', what })),
-        ...each(unverified),
-        ...(dryRun ? [] : refusals(run)),
-        ...each(unread),
-        ...each(failedDeletes),
-    ];
-    return found.map((problem) => ({
-        ...problem,
-        what: coded(problem.what, problems_CODES[problem.kind], SENTENCE),
-    }));
-}
-/** The reasons why nothing is deleted in some repositories; warnings in a dry-run. A reason of the whole run is listed once. */
-function refusals(run) {
-    const found = new Map();
-    for (const each of repositoriesByName(run)) {
-        const { inventory, refusal } = each;
-        if (refusal !== undefined) {
-            const what = coded(whyRefused(refusal, each, run), REFUSED[refusal.kind], SENTENCE);
-            // These two are about one repository. The others name it themselves, or are about the whole run.
-            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
-            const repository = isLocal ? inventory.repository : undefined;
-            const isTried = refusal.kind === 'no-rights' || undefined;
-            found.set(repository ?? what, { kind: 'refused', repository, isTried, what });
-        }
-    }
-    return [...found.values()];
-}
-/** One problem with the repository's name in front, as an annotation says it. */
-function sentence(problem) {
-    return problem.repository === undefined
-        ? problem.what
-        : `${printable(problem.repository, 255)}: ${problem.what}`;
-}
-function brokenImages({ broken }) {
-    return broken.map(({ what, why }) => ({
-        kind: 'broken',
-        // The advice comes first: the cause may be long, and is cut.
-        what: `${what} no longer resolves after the clean-up. Do not collect the registry's garbage: push that image ` +
-            `again, or run with \`restore-from\` the backup. Cause: ${why}`,
-    }));
-}
-function restored({ fates }) {
-    return digestsWith(fates, 'restored').map((digest) => ({
-        kind: 'restored',
-        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored from its ` +
-            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
-    }));
-}
-const BY_EARLIER = 'an earlier run deleted it, or was about to';
-function unrepaired({ repair }) {
-    const all = [
-        ...(repair?.failed ?? []).map(({ digest, why }) => [`manifest ${digest}`, why]),
-        ...(repair?.failedTags ?? []).map(({ tag, why }) => [`tag ${tag}`, why]),
-    ];
-    return all.map(([what, why]) => ({
-        kind: 'broken',
-        what: coded(`${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be restored from the ledger: ${why}`, 'ledger-restore-failed'),
-    }));
-}
-function repaired({ repair }, dryRun) {
-    const done = dryRun
-        ? 'A real run restores it from the ledger'
-        : 'It was restored from the ledger. Give pushes and this clean-up the same `concurrency:` group';
-    return (repair?.restored ?? []).map((digest) => ({
-        kind: 'restored',
-        what: coded(`${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`, 'restored-from-ledger'),
-    }));
-}
-function unverified({ unverified: isUnverified }) {
-    const what = 'the run was told to stop before it could check that the kept manifests are still there. ' +
-        "Do not collect the registry's garbage before you have checked that: the backup has the deleted manifests";
-    return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
-}
-function unread({ inventory: { gaps } }) {
-    return gaps.map(({ what, why }) => ({ kind: 'gap', what: `${what} couldn't be read: ${why}` }));
-}
-/** Those that were not tried are counted together by cause, as one refusal may stop hundreds. */
-function failedDeletes(repository) {
-    const failed = [];
-    const skipped = new Map();
-    for (const { orphan, fate } of judge(repository)) {
-        if (fate.kind === 'failed') {
-            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
-            failed.push({ kind: 'delete', what });
-        }
-        else if (fate.kind === 'skipped') {
-            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
-        }
-    }
-    const causes = [...skipped].map(([why, orphans]) => {
-        return { kind: 'skipped', what: `${count(orphans, 'orphan')} not deleted (${why})` };
-    });
-    return [...failed, ...causes];
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/list.ts
-
-/**
- * @param rows as `Section` has them; their number is given where they are made one at a time
- * @returns nothing where there are no rows
- */
-function list(intro, rows, noun, { plural, head = '', openRows = Infinity, source = 'The file of `report-file`', } = {}) {
-    const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
-    if (total === 0) {
-        return undefined;
-    }
-    const isFolded = total > openRows;
-    const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
-    return {
-        before: `${intro}${isFolded ? fold : ''}${head}`,
-        rows: made,
-        total,
-        cut: (rest) => `\n_… and ${count(rest, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. ${source} has them all._\n`,
-        after: isFolded ? '\n</details>\n' : '',
-    };
-}
-
-;// CONCATENATED MODULE: ./src/report/restore.ts
-
-
-
-
-
-
-
-/** Everything that makes the job red: one line of plain text each, with its code at the end. */
-function restoreProblems(run) {
-    const isLost = run.dryRun ? "can't be restored" : 'could not be restored';
-    const found = [
-        ...run.failures,
-        ...run.repositories.flatMap(({ repository, failed, failedTags }) => [
-            ...failed.map(({ digest, why }) => `${repository}@${digest} ${isLost}: ${why}`),
-            ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
-        ]),
-    ];
-    return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
-}
-/** Numbers of manifests. In a dry-run none is restored, and `planned` says how many would be. */
-function restoreCounts({ repositories, dryRun, }) {
-    const sum = (key) => repositories.reduce((all, one) => all + one[key].length, 0);
-    const back = sum('restored');
-    return {
-        restored: dryRun ? 0 : back,
-        planned: dryRun ? back : 0,
-        standing: sum('standing'),
-        failed: sum('failed'),
-    };
-}
-function restoreHeadline(run) {
-    const { restored, planned, standing, failed } = restoreCounts(run);
-    const verb = run.dryRun ? 'Would restore' : 'Restored';
-    const wrong = restoreProblems(run).length;
-    const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
-    const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
-    if (restored + planned + failed > 0) {
-        const were = standing === 1 ? 'was' : 'were';
-        const there = standing === 0 ? '' : `, ${number(standing)} ${were} there already`;
-        return `${verb} ${partOf(restored + planned, failed, 'manifest')}${there}${problems}`;
-    }
-    if (tags > 0) {
-        const were = standing === 1 ? 'manifest was' : 'manifests were';
-        return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
-    }
-    const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
-    return `Nothing to restore${standing === 0 ? '' : `: ${are} there`}${problems}`;
-}
-/** One repository's lines in the job's log. */
-function restoreLines({ restored, standing, failed, tags, failedTags }, dryRun) {
-    const [verb, lost] = dryRun
-        ? ['would restore', "can't restore"]
-        : ['restored', 'could not restore'];
-    return [
-        ...restored.map((digest) => `${verb} ${digest}`),
-        ...standing.map((digest) => `was there already: ${digest}`),
-        ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
-        ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest again`),
-        ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
-    ];
-}
-/** The parts of the backup that the run did not use, which is no failure: sentences of plain text. */
-function restoreNotes({ cutOffLines, elsewhere, excluded }) {
-    const entries = (how) => count(how, 'entry', 'entries');
-    return [
-        cutOffLines > 0 &&
-            `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
-                'that is killed may leave half a line, and has not deleted what it was about.',
-        elsewhere > 0 &&
-            `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
-        excluded > 0 && `\`repositories\` leaves out ${entries(excluded)} of the backup.`,
-    ].filter((note) => note !== false);
-}
-/** Markdown, below the size at which GitHub drops a summary whole. */
-function renderRestore(run) {
-    const { restored, planned } = restoreCounts(run);
-    const found = restoreProblems(run);
-    const rows = (names) => run.repositories.flatMap(names).map((name) => `- ${code(name, 400)}\n`);
-    const manifests = rows(({ repository, restored: back }) => back.map((digest) => `${repository}@${digest}`));
-    const tags = rows(({ repository, tags: back }) => back.map((tag) => `${repository}:${tag}`));
-    const notes = [
-        `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
-        restored + planned > 0 &&
-            'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
-        ...restoreNotes(run).map((note) => prose(note)),
-    ].filter((note) => note !== false);
-    const section = (title, rows, noun) => list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
-    return fit([
-        { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-        section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
-        section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
-        section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
-    ]);
-}
-
-;// CONCATENATED MODULE: ./src/report/describe.ts
-
-
-
-
-
-
-const NOUNS = {
-    image: 'image',
-    index: 'index',
-    /** BuildKit's provenance or SBOM, an index's child beside the image that it describes */
-    'build-attestation': 'build attestation',
-    cosign: 'cosign manifest',
-    referrer: 'referrer',
-    /** the index under a fallback tag, which lists a manifest's referrers */
-    'referrers-index': 'list of referrers',
-    'build-cache': 'build cache',
-    'helm-chart': 'Helm chart',
-    artifact: 'artifact',
-    unknown: 'unknown manifest',
-};
-const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
-const HELM_CONFIG = 'application/vnd.cncf.helm.config.v1+json';
-const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
-const IN_TOTO = 'application/vnd.in-toto+json';
-const DSSE = 'application/vnd.dsse.envelope.v1+json';
-const LAYER = /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.)/;
-const COSIGN_ROLES = { sig: 'signature', att: 'attestation', sbom: 'SBOM' };
-const PLATFORMS_SHOWN = 6;
-const TYPE_LENGTH = 100;
-const PLATFORM_LENGTH = 40;
-/** A function that describes this inventory's manifests. Reads all of its indexes once. */
-function describer(inventory) {
-    const parents = parentsOf(inventory);
-    const digestTags = digestTagsOf(inventory);
-    return (digest) => {
-        const manifest = inventory.manifests.get(digest);
-        switch (manifest?.kind) {
-            case 'image': {
-                const parent = parents.get(digest);
-                const platform = known(parent?.platform) ?? known(inventory.facts.get(digest)?.platform);
-                return describeImage(manifest, digestTags.get(digest), parent, platform);
-            }
-            case 'index':
-                return describeIndex(manifest, digestTags.get(digest));
-            default:
-                return { kind: 'unknown', mediaType: manifest?.mediaType };
-        }
-    };
-}
-/** Each child's entry. Of several parents the one with the least digest counts, in whatever order they were read. */
-function parentsOf({ manifests }) {
-    const parents = new Map();
-    const indexes = [...manifests.values()].filter((manifest) => manifest.kind === 'index');
-    for (const { children } of indexes.sort((a, b) => compare(a.digest, b.digest))) {
-        for (const entry of children) {
-            parents.set(entry.digest, parents.get(entry.digest) ?? entry);
-        }
-    }
-    return parents;
-}
-function digestTagsOf({ tags }) {
-    const named = [...tags].flatMap(([tag, digest]) => {
-        const parsed = parseDigestTag(tag);
-        return parsed === undefined ? [] : [[digest, parsed]];
-    });
-    // The last that is set stays: the least.
-    return new Map(named.sort(([, a], [, b]) => compare(b.tag, a.tag)));
-}
-function describeImage(manifest, digestTag, parent, platform) {
-    const { config, layers, subject } = manifest;
-    const type = manifest.artifactType ?? config.mediaType;
-    const isImage = manifest.artifactType === undefined && isImageConfigType(config.mediaType);
-    const holds = (mediaType) => layers.some((layer) => layer.mediaType === mediaType);
-    if (digestTag !== undefined && digestTag.role !== 'fallback') {
-        return { kind: 'cosign', role: COSIGN_ROLES[digestTag.role], of: digestTag.names };
-    }
-    if (holds(SIMPLE_SIGNING)) {
-        return { kind: 'cosign', role: 'signature', of: subject };
-    }
-    if (parent?.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') {
-        const described = parent.annotations['vnd.docker.reference.digest'] ?? '';
-        return { kind: 'build-attestation', of: isDigest(described) ? described : undefined };
-    }
-    if (config.mediaType === CACHE_CONFIG) {
-        return { kind: 'build-cache' };
-    }
-    if (config.mediaType === HELM_CONFIG) {
-        return { kind: 'helm-chart' };
-    }
-    if (subject !== undefined) {
-        return { kind: 'referrer', of: subject, artifactType: isImage ? undefined : type };
-    }
-    if (holds(DSSE)) {
-        return { kind: 'cosign', role: 'attestation' };
-    }
-    if (isImage) {
-        // An attestation whose index isn't here: BuildKit gives it an image's config, but no image's layers.
-        return holds(IN_TOTO) ? { kind: 'build-attestation' } : { kind: 'image', platform };
-    }
-    return { kind: 'artifact', artifactType: type };
-}
-function describeIndex(manifest, digestTag) {
-    const { children, others, subject, artifactType } = manifest;
-    if (digestTag?.role === 'fallback') {
-        return { kind: 'referrers-index', of: digestTag.names };
-    }
-    if (others.some(({ mediaType }) => mediaType === CACHE_CONFIG || LAYER.test(mediaType))) {
-        return { kind: 'build-cache' };
-    }
-    if (subject !== undefined) {
-        return { kind: 'referrer', of: subject, artifactType };
-    }
-    if (artifactType !== undefined) {
-        return { kind: 'artifact', artifactType };
-    }
-    const platforms = children.flatMap(({ platform }) => known(platform) ?? []);
-    const byName = new Map(platforms.map((platform) => [platformName(platform), platform]));
-    return { kind: 'index', platforms: [...byName.values()] };
-}
-/** Tools write `unknown/unknown` for what runs nowhere, such as attestations. */
-function known(platform) {
-    const { os = '', architecture = '' } = platform ?? {};
-    const isKnown = [os, architecture].some((part) => !['', 'unknown'].includes(part));
-    return isKnown ? platform : undefined;
-}
-/** `linux/arm64/v8` */
-function platformName({ os, architecture, variant }) {
-    return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
-}
-/** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
-function label(description) {
-    const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
-    const type = artifactType ?? mediaType;
-    const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
-    const more = platforms.length - shown.length;
-    const all = more > 0 ? [...shown, `${String(more)} more`] : shown;
-    return [
-        role ?? NOUNS[kind],
-        platform === undefined ? '' : ` ${platformLabel(platform)}`,
-        all.length === 0 ? '' : ` of ${all.join(', ')}`,
-        of === undefined ? '' : ` of ${shortDigest(of)}`,
-        type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
-    ].join('');
-}
-function platformLabel(platform) {
-    return printable(platformName(platform), PLATFORM_LENGTH);
-}
-
-;// CONCATENATED MODULE: ./src/report/reasons.ts
-
-
-
-function whyOrphan(reason) {
-    switch (reason.kind) {
-        case 'unreachable':
-            return 'no tag, and nothing that stays refers to it';
-        case 'child':
-            return `part of ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'referrer':
-            return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'digest-tag':
-            return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
-        case 'dangling':
-            return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
-    }
-}
-/** In the order of the summary: what its reader may want to act on comes first. */
-const WHY_KEPT = {
-    gap: "nothing refers to it, but something in its repository couldn't be read",
-    young: 'built within the grace period of %s',
-    new: 'first seen within the grace period of %s, and never in use',
-    protected: 'protected by `protect` or `protect-files`',
-    recent: 'one of the newest orphans, which `keep-untagged` keeps',
-    'not-in-plan': 'an orphan that the plan does not list',
-    narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
-    'dangling-referrer': 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
-    'dangling-digest-tag': 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
-    'unknown-type': 'of a media type that is unknown here, so nothing can be said of it',
-    ledger: "an entry of this action's ledger",
-    layer: 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use',
-    mentioned: 'mentioned by a kept manifest of an unknown media type',
-    blob: 'a kept manifest has it as its config or a layer',
-    child: 'part of a kept index',
-    referrer: 'refers to a kept manifest, as signatures and SBOMs do',
-    'digest-tag': 'its digest tag names a kept manifest',
-    subject: 'a kept manifest refers to it',
-};
-const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
-/** @param gracePeriod in words */
-function reasons_whyKept(kind, gracePeriod) {
-    return WHY_KEPT[kind].replace('%s', gracePeriod);
-}
-/** The detail that is particular to one manifest of such a group, or nothing. */
-function keptDetail(reason, now) {
-    const ago = (what, time) => {
-        const old = age(time, now);
-        return old === undefined ? '' : `${what} ${old} ago`;
-    };
-    switch (reason.kind) {
-        case 'young':
-            return ago('built', reason.created);
-        case 'new':
-            return ago('first seen', reason.firstSeen);
-        case 'protected':
-            return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
-        case 'unknown-type':
-            return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
-        case 'dangling-referrer':
-            return `refers to ${code(shortDigest(reason.subject))}`;
-        case 'digest-tag':
-        case 'dangling-digest-tag':
-            return `tag ${code(shortTag(reason.tag))}`;
-        case 'narrowed':
-            return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
-        case 'mentioned':
-            return `by ${code(shortDigest(reason.by))}`;
-        default:
-            return 'of' in reason ? `of ${code(shortDigest(reason.of))}` : '';
-    }
-}
-const MOST_PROTECTORS = 3;
-/** `protect`, and files by their path. */
-function protectors(by) {
-    return few(by.map((one) => (one === PROTECT ? one : code(one, 200))), MOST_PROTECTORS);
-}
-/** `a, b and 3 more` */
-function few(all, most) {
-    const more = all.length - most;
-    return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
-}
-/** The blob that is named in place of the manifest: an image ID is the digest of its config. */
-function throughBlob(blob) {
-    return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
-}
-/** `sha256-0123456789ab….sig` */
-function shortTag(tag) {
-    return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/orphans.ts
-/**
- * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
- * the orphans that stay because something about them looks wrong.
- */
-
-
-
-
-
-
-
-
-const OPEN_ROWS = 50;
-const orphans_HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
-const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
-function orphansSection(run, sums) {
-    const total = sums.deleted + sums.planned;
-    const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
-    return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
-}
-/** Who has to approve their deletes wants to see them first. */
-function refusedOrphansSection(run, sums) {
-    const { dryRun, planFile } = run.settings;
-    const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
-    const [title, what] = planFile === undefined
-        ? [real, 'These are orphans as well, but nothing is deleted in their repositories']
-        : [
-            'What a run without the plan would not delete',
-            'These are in the plan as well, but a run without it deletes nothing in their repositories',
-        ];
-    const where = dryRun ? 'What would hold a real run back' : 'Problems';
-    const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-    const rows = rowsOf(run, ({ kind }) => kind === 'refused');
-    return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
-}
-function table(intro, total, rows) {
-    return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
-}
-/** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* rowsOf(run, isShown) {
-    let start = '';
-    for (const repository of repositoriesByName(run)) {
-        const shown = judge(repository).filter(({ fate }) => isShown(fate));
-        if (shown.length === 0) {
-            continue;
-        }
-        const { inventory } = repository;
-        const describe = describer(inventory);
-        let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(orphans_HEAD)}`;
-        for (const { orphan } of shown) {
-            const manifest = inventory.manifests.get(orphan.digest);
-            yield (head +
-                row([
-                    code(orphan.digest),
-                    prose(label(describe(orphan.digest))),
-                    manifest === undefined ? '' : size(contentBytes(manifest)),
-                    age(orphan.created, run.finishedAt) ?? '',
-                    whyOrphan(orphan.reason),
-                ]));
-            head = '';
-        }
-        start = '\n';
-    }
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/headline.ts
-
-
-
-
-/** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
-function headline(run, sums) {
-    const wrong = problems(run).length;
-    const said = broken(sums) + restoredBefore(run) + result(run, sums);
-    return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
-}
-/** Several parts of one image may be broken. */
-function broken(sums) {
-    if (sums.broken === 0) {
-        return '';
-    }
-    const what = sums.broken === 1 ? '1 image' : `${number(sums.broken)} images or parts of images`;
-    return `${what} broke: see "Problems". `;
-}
-function restoredBefore({ repositories, settings: { dryRun } }) {
-    const restored = repositories.reduce((sum, { repair }) => sum + (repair?.restored.length ?? 0), 0);
-    const did = dryRun ? 'Would restore' : 'Restored';
-    return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
-}
-function result(run, sums) {
-    const { deleted, planned, failed, gone, restored, refused, orphansFound } = sums;
-    const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
-    const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
-    if (run.settings.planFile !== undefined && orphansFound > 0) {
-        const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
-        return refused === 0
-            ? `The plan lists ${manifests}: ${bytes} would be freed`
-            : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
-    }
-    const [verb, some, others, will] = run.settings.dryRun
-        ? ['Would delete', planned, refused, 'would']
-        : ['Deleted', deleted, failed, 'will'];
-    if (some + others > 0) {
-        const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
-        return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}`;
-    }
-    if (restored > 0) {
-        return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
-    }
-    if (orphansFound > 0) {
-        return gone === orphansFound
-            ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
-            : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
-    }
-    return withoutOrphans(run, sums);
-}
-/** "0 orphans" must never mean "could not look". */
-function withoutOrphans(run, sums) {
-    const unread = unreadRepositories(sums);
-    if (unread !== undefined) {
-        const { repositories, repositoriesIncomplete } = sums;
-        const others = repositories - repositoriesIncomplete;
-        const none = run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
-        const rest = others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
-        return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${unread}${rest}`;
-    }
-    if (run.applied !== undefined) {
-        return nothingOfThePlan(run, run.applied);
-    }
-    return sums.repositories === 0
-        ? 'No repository was scanned'
-        : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
-}
-/** The headline where nothing of the plan that was carried out is an orphan any more. */
-function nothingOfThePlan(run, { ignored }) {
-    const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
-    if (said > 0) {
-        const none = said === 1 ? 'the one manifest' : `none of the ${count(said, 'manifest')}`;
-        return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
-    }
-    return ignored > 0
-        ? 'This run read no repository of the plan'
-        : 'Nothing to delete: the plan is empty';
-}
-function headlineSection(run, sums) {
-    const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
-    const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
-    const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
-    const most = sums.freedBytesAtMost
-        ? '; it is "at most" that much, because not everything that may share these blobs was read'
-        : '';
-    const wait = isInDoubt(sums) ? ' Do not let it do so before the problems are fixed.' : '';
-    const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
-    const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
-    const found = sums.orphansFound > 0 || run.applied !== undefined;
-    const notes = [
-        run.settings.dryRun && '**Dry run:** nothing was deleted.',
-        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
-        sums.planned + sums.deleted > 0 &&
-            `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
-        sums.deleted + sums.failed > 0 &&
-            sums.gone > 0 &&
-            `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
-        sums.keptAfterRecheck > 0 &&
-            `${count(sums.keptAfterRecheck, 'orphan')} came into use during the run and stayed.`,
-        // With a plan file, the section of the plan says it.
-        run.settings.dryRun &&
-            run.settings.planFile === undefined &&
-            sums.refused > 0 &&
-            `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
-        !found &&
-            isBlind &&
-            sums.repositories > 0 &&
-            "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
-                'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
-                'not be seen".',
-    ].filter((note) => note !== false);
-    return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/kept-manifests.ts
-
-
-
-
-
-const EXAMPLES = 3;
-function keptManifestsSection(run) {
-    const groups = new Map();
-    const add = (kind, repository, digest, reason) => {
-        const group = groups.get(kind) ?? { total: 0, examples: [] };
-        groups.set(kind, group);
-        group.total += 1;
-        if (group.examples.length < EXAMPLES) {
-            const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
-            const name = code(`${repository}@${shortDigest(digest)}`);
-            group.examples.push(detail === '' ? name : `${name} (${detail})`);
-        }
-    };
-    for (const repository of repositoriesByName(run)) {
-        const name = repository.inventory.repository;
-        for (const { digest, reason } of repository.plan.keep) {
-            if (reason.kind !== 'tagged') {
-                // Who protects it stands in a section of its own.
-                add(reason.kind, name, digest, reason.kind === 'protected' ? undefined : reason);
-            }
-        }
-        for (const { orphan, fate } of judge(repository)) {
-            if (fate.kind === 'kept') {
-                add('kept', name, orphan.digest, fate.reason);
-            }
-            else if (fate.kind === 'restored') {
-                add('restored', name, orphan.digest);
-            }
-        }
-    }
-    if (groups.size === 0) {
-        return undefined;
-    }
-    const gracePeriod = duration(run.settings.gracePeriod);
-    const words = [
-        ['restored', 'deleted, and restored because a push began to use it'],
-        ['kept', 'came into use while the run was on'],
-        ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, gracePeriod)]),
-    ];
-    const rows = words.flatMap(([kind, why]) => {
-        const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
-        const more = total > examples.length ? ', …' : '';
-        return total === 0 ? [] : [row([why, number(total), examples.join(', ') + more])];
-    });
-    return {
-        before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
-    };
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/notices.ts
-
-
-
-
-
-
-function problemsSection(run) {
-    const found = problems(run);
-    const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
-    const nothing = unread === 0
-        ? ''
-        : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
-    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem');
-}
-function named({ kind, repository, what }) {
-    const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
-    return repository === undefined ? text : `${code(repository)}: ${text}`;
-}
-/** In a dry-run: the reasons why a real run would delete nothing. A real run has them among its problems. */
-function refusalsSection(run, sums) {
-    const found = run.settings.dryRun ? refusals(run) : [];
-    const but = sums.withoutRights === 0 ? '' : ', except for the rights, which its account must have';
-    const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
-        ? ''
-        : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
-    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
-}
-function warningsSection(run) {
-    const found = [
-        ...[...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
-        ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
-    ];
-    return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
-}
-
-;// CONCATENATED MODULE: ./src/report/outdated.ts
-
-
-
-/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
-function outdatedEntries({ inventory, plan, approved }) {
-    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
-    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
-    return [...(approved ?? [])]
-        .filter((digest) => !orphans.has(digest))
-        .sort()
-        .map((digest) => ({
-        digest,
-        why: kept.get(digest) ?? { kind: inventory.absent.has(digest) ? 'absent' : 'unread' },
-    }));
-}
-const MOST_TAGS = 3;
-/** In Markdown. */
-function whyOutdated({ why }, run) {
-    switch (why.kind) {
-        case 'absent':
-            return 'already gone';
-        case 'unread':
-            return 'could not be read';
-        case 'tagged': {
-            const tags = why.tags.map((tag) => code(tag));
-            return `has a tag: ${few(tags, MOST_TAGS)}`;
-        }
-        case 'protected':
-            return `protected by ${protectors(why.by)}`;
-        default: {
-            const detail = keptDetail(why, run.finishedAt);
-            const text = reasons_whyKept(why.kind, duration(run.settings.gracePeriod));
-            return detail === '' ? text : `${text} (${detail})`;
-        }
-    }
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/plan.ts
-
-
-
-
-
-
-const plan_OPEN_ROWS = 30;
-function planFileSection(run, sums) {
-    if (run.settings.planFile === undefined) {
-        return undefined;
-    }
-    const where = `It was written to ${code(run.settings.planFile, 400)} and lists`;
-    const sentences = [
-        ...(sums.orphansFound === 0
-            ? [`${where} nothing, so there is nothing to approve.`]
-            : approved(where, sums)),
-        ...(sums.repositoriesIncomplete + sums.repositoriesUnread === 0
-            ? []
-            : ['It has nothing of repositories that could not be read whole: see "Problems".']),
-    ];
-    return { before: `### The plan\n\n${sentences.join(' ')}\n` };
-}
-function approved(where, sums) {
-    const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
-    const some = (part) => orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : number(part)} of them`;
-    const onlyByPlan = refused - withoutRights;
-    return [
-        `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
-        `A run with \`apply-plan\` deletes ${orphansFound === 1 ? 'it if it is still an orphan' : 'all of them that are still orphans'} then.`,
-        onlyByPlan > 0 &&
-            `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
-        'Whoever approves the plan approves that.',
-        withoutRights > 0 &&
-            `These credentials can't delete ${some(withoutRights)}: that run needs others.`,
-        '`max-deletes` limits that run only if it is given there.',
-    ].filter((one) => one !== false);
-}
-function appliedPlanSection(run, sums) {
-    if (run.applied === undefined) {
-        return undefined;
-    }
-    const { createdAt, ignored } = run.applied;
-    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)])));
-    // A file can claim any time.
-    const old = run.startedAt - createdAt;
-    const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
-    const outside = ignored === 0
-        ? ''
-        : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
-    const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
-    if (rows.length === 0) {
-        const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
-        const all = ' All its entries in the repositories that this run read were still to be deleted.';
-        return { before: `${intro}${isNamed ? all : ''}\n` };
-    }
-    return list(`${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`, rows, 'manifest', { head: tableHead(['Manifest', 'Why']), openRows: plan_OPEN_ROWS });
-}
-/** How much of the plan the run did. A sentence without its full stop. */
-function carriedOut(plan, run, sums) {
-    const { deleted, restored, planned, failed, refused } = sums;
-    const { dryRun } = run.settings;
-    const who = dryRun ? 'A real run would' : 'This run';
-    const unread = unreadRepositories(sums);
-    const undone = dryRun ? refused : failed;
-    const places = [
-        ...(dryRun && refused > 0 ? ['"What would hold a real run back"'] : []),
-        ...(!dryRun || unread !== undefined ? ['"Problems"'] : []),
-    ].join(' and ');
-    if (deleted + restored + planned > 0) {
-        const did = dryRun ? 'carry out' : 'carried out';
-        return undone === 0 && unread === undefined
-            ? `${who} ${did} ${plan}, and nothing else`
-            : `${who} ${did} a part of ${plan}, and nothing else: see ${places}`;
-    }
-    if (undone > 0) {
-        return `${who} ${dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places}`;
-    }
-    if (unread !== undefined) {
-        return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
-    }
-    return run.repositories.length === 0
-        ? `Nothing of ${plan} was carried out: this run read none of its repositories`
-        : `Nothing of ${plan} was still to be deleted`;
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/protected-manifests.ts
-/** The manifests without a tag of their own that a file or the input `protect` saved. */
-
-
-
-
-
-
-
-const protected_manifests_OPEN_ROWS = 30;
-/** More than these, and the input likely names a repository whole. */
-const MOST_BY_INPUT = 10;
-function protectedManifestsSection(run) {
-    const rows = repositoriesByName(run).flatMap(protected_manifests_rowsOf);
-    if (run.pinned.files === 0 && rows.length === 0) {
-        return undefined;
-    }
-    const title = `### What is protected\n\n${protected_manifests_named(run.pinned)}`;
-    if (rows.length === 0) {
-        const { digests, unmet } = run.pinned;
-        const rest = digests === unmet
-            ? 'So it protects nothing here.'
-            : 'Those that were found have a tag, and would stay without it.';
-        return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
-    }
-    return list(`${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n`, rows, 'row', { head: tableHead(['Manifest', 'What it is', 'Protected by']), openRows: protected_manifests_OPEN_ROWS });
-}
-/** The result of `protect-files`: nobody should believe in a protection that isn't there. */
-function protected_manifests_named({ files, digests, unmet }) {
-    if (files === 0) {
-        return '';
-    }
-    const read = `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}`;
-    if (digests === 0) {
-        return `${read}: it protects nothing. `;
-    }
-    const none = `${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that this run read`;
-    const why = 'a digest without a tag is looked for only where something would be deleted';
-    return unmet === 0 ? `${read}. ` : `${read}. ${none} (${why}). `;
-}
-function protected_manifests_rowsOf({ inventory, plan }) {
-    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ ...reason, digest }] : []);
-    const byFiles = saved.filter(({ by }) => by.some((one) => one !== PROTECT));
-    const onlyByInput = saved.length - byFiles.length;
-    const isWhole = onlyByInput > MOST_BY_INPUT;
-    const describe = describer(inventory);
-    const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) => row([
-        code(`${inventory.repository}@${digest}`, 400),
-        prose(label(describe(digest))),
-        `${protectors(by)}${throughBlob(blob)}`,
-    ]));
-    const rest = [code(inventory.repository), count(onlyByInput, 'manifest'), PROTECT];
-    return isWhole ? [...rows, row(rest)] : rows;
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/repositories.ts
-/** The table by repository, and the pie of what each of them frees. */
-
-
-
-
-
-
-const SLICES = 8;
-const repositories_OPEN_ROWS = 30;
-function repositoriesSection(run, sums) {
-    const all = repositoriesByName(run).map((repository) => ({
-        name: repository.inventory.repository,
-        refused: refusalNote(repository, run),
-        counts: countRepository(repository, run.settings.dryRun),
-    }));
-    // Repositories with orphans or gaps come first, so that they are there when the table is cut.
-    const told = ({ counts }) => counts.orphansFound + counts.gaps > 0;
-    const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
-    const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
-    const columns = ['Tags>', 'Manifests>', 'Orphans>', verb, 'Failed>', 'Kept>', 'Frees>'];
-    return list('### By repository\n\n', sorted.map(({ name, refused, counts }) => {
-        const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-        const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
-        return row([
-            `${code(name)}${read}${refused}`,
-            ...[tags, manifests, orphansFound, deleted + planned, failed, kept].map(number),
-            size(sums.freedBytesByRepository.get(name) ?? 0),
-        ]);
-    }), 'repository', { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: repositories_OPEN_ROWS });
-}
-/** A real run tries in spite of `no-rights`, so that isn't a refusal. */
-function refusalNote({ refusal }, { settings: { planFile } }) {
-    const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
-    const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
-    return refusal === undefined ? '' : note;
-}
-/** Only where there is something to compare. */
-function pieSection(run, sums) {
-    const freed = [...sums.freedBytesByRepository].filter(([, bytes]) => bytes > 0);
-    if (freed.length < 2) {
-        return undefined;
-    }
-    // Equal sizes stay in the order of their names: sort is stable.
-    freed.sort(([, a], [, b]) => b - a);
-    const others = freed.slice(SLICES);
-    const rest = others.reduce((sum, [, bytes]) => addBytes(sum, bytes), 0);
-    const slices = freed.slice(0, SLICES).map(([name, bytes]) => slice(name, bytes));
-    if (others.length > 0) {
-        slices.push(slice(count(others.length, 'other'), rest));
-    }
-    const title = run.settings.dryRun ? 'What would be freed' : 'What will be freed';
-    return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
-}
-function slice(name, bytes) {
-    return `  "${mermaidLabel(name)} (${size(bytes)})" : ${String(bytes)}\n`;
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/aftermath.ts
-/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
-
-
-
-/** Whether something was saved that was deleted, or may have been. */
-function isRestorable(run, sums) {
-    // A delete without an answer may have been carried out.
-    const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
-    return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
-}
-function backupSection(run, sums) {
-    if (!isRestorable(run, sums)) {
-        return undefined;
-    }
-    return {
-        before: `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
-            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
-            `manifests, ${run.advice.restore}.\n`,
-    };
-}
-function diskSection(run, sums) {
-    const title = '### To free the disk\n\n';
-    if (isInDoubt(sums)) {
-        return { before: `${title}${run.advice.keepBlobs}\n` };
-    }
-    const { dryRun, planFile } = run.settings;
-    if (sums.deleted + sums.planned + (planFile === undefined ? 0 : sums.refused) === 0) {
-        return undefined;
-    }
-    const when = dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
-    return {
-        before: `${title}${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}\n`,
-    };
-}
-
-;// CONCATENATED MODULE: ./src/report/ledger.ts
-
-const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
-/** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
-function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
-    if (ledger === undefined && untaggedListing === 'complete') {
-        return 'No ledger was needed: the registry lists its manifests itself.';
-    }
-    if (ledger === undefined) {
-        return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
-    }
-    const name = `\`${ledger.repository}\``;
-    const isFailed = ledger.failures.length > 0;
-    const isWarned = ledger.warnings.length > 0;
-    const pointer = isFailed ? ' (see the problems)' : isWarned ? ' (see the warnings)' : '';
-    const where = count(ledger.written, 'repository', 'repositories');
-    if (!ledger.isReadable) {
-        return `The ledger in ${name} could not be read${pointer}: ${APART}.`;
-    }
-    if (ledger.existed) {
-        const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
-        const changed = ledger.written === 0 ? '' : ` This run updated it for ${where}.`;
-        return (`The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed} ` +
-            'Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.');
-    }
-    if (dryRun) {
-        return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
-    }
-    if (ledger.written === 0) {
-        return `There is no ledger in ${name} yet, and this run wrote none${pointer}.`;
-    }
-    return (`This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
-        `was seen in ${where}, so that later runs find what nothing uses any more. Orphans from before it are ` +
-        "not in it: give `digests-file` a listing of the registry's storage once, and they are found.");
-}
-/** @returns whether this run wrote the first entries */
-function hasBegun(ledger) {
-    return ledger !== undefined && !ledger.existed && ledger.written > 0;
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/visibility.ts
-
-
-
-
-
-/** For log and summary. */
-const DRY_RUN_DELETES = 'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run asks that first, with a ' +
-    'digest that no manifest has. Nor does it know whether these credentials may delete, unless a token of the registry ' +
-    'says so.';
-function visibilitySection(run, sums) {
-    const points = [
-        listing(run, sums),
-        ledgerSentence(run),
-        ...(run.settings.dryRun ? [DRY_RUN_DELETES] : []),
-        ...scope(run, sums),
-        ...visibility_lines(run),
-    ];
-    return {
-        before: `### What could not be seen\n\n${points.map((point) => `- ${point}\n`).join('')}`,
-    };
-}
-function listing(run, sums) {
-    const { named, found, absent } = intakeCounts(run);
-    const isRemembered = (run.ledger?.remembered ?? 0) > 0;
-    if (run.applied !== undefined) {
-        return 'This run read only the repositories of the plan, and was to delete only what the plan lists. Other orphans stay.';
-    }
-    if (run.untaggedListing === 'complete') {
-        return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
-    }
-    const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
-    if (named === 0) {
-        // A ledger that has begun gives the same advice in its own sentence.
-        return isRemembered || hasBegun(run.ledger)
-            ? cannot
-            : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
-    }
-    const missing = absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
-    return `${cannot} The inputs named ${count(named, 'manifest')}: ${number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
-}
-/** The numbers of the input's manifests in repositories that were scanned. */
-function intakeCounts(run) {
-    const sums = { named: 0, found: 0, absent: 0 };
-    const names = new Map(run.repositories.map(({ inventory }) => [inventory.repository, inventory]));
-    for (const [repository, digests] of run.intake.candidates) {
-        const inventory = names.get(repository);
-        sums.named += digests.size;
-        for (const digest of digests) {
-            sums.found += Number(inventory?.manifests.has(digest) === true);
-            sums.absent += Number(inventory?.absent.has(digest) === true);
-        }
-    }
-    return sums;
-}
-function scope(run, sums) {
-    const { ignoredCandidates: ignored, unnameableRepositories: unnameable } = run;
-    // A plan leaves repositories out, too.
-    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not read';
-    const things = sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`;
-    return [
-        ignored > 0 &&
-            `${count(ignored, 'named manifest')} in repositories that ${where} ${ignored === 1 ? 'was' : 'were'} ignored.`,
-        unnameable > 0 &&
-            `${count(unnameable, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${unnameable === 1 ? 'its name' : 'their names'}.`,
-        !run.everyRepositoryScanned && 'Not every repository of this registry was scanned.',
-        sums.gaps > 0 && `${things} that had to be read couldn't be: see "Problems".`,
-    ].filter((point) => point !== false);
-}
-function visibility_lines(run) {
-    const { understood, notUnderstood, examples } = run.intake;
-    if (notUnderstood === 0) {
-        return understood === 0 ? [] : [`The inputs had ${count(understood, 'line')}, all understood.`];
-    }
-    const shown = examples.map(({ where, text }) => `\n  - ${code(where)}: ${code(text, 200)}`);
-    const first = shown.length === 0 ? '.' : `${notUnderstood > shown.length ? '. The first' : ''}:`;
-    return [
-        `The inputs had ${count(understood + notUnderstood, 'line')}: ${number(understood)} understood, ${number(notUnderstood)} not${first}${shown.join('')}`,
-    ];
-}
-/** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
-function brokenBeforeSection(run) {
-    const rows = repositoriesByName(run).flatMap(brokenBefore);
-    return list(`### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. This run left them as they are. To repair an image, push it again.\n\n`, rows, 'broken image');
-}
-function brokenBefore({ inventory, plan }) {
-    const name = inventory.repository;
-    const tags = [...inventory.brokenTags]
-        .sort()
-        .map((tag) => `- ${code(`${name}:${tag}`)}: its manifest is missing\n`);
-    const indexes = plan.keep.flatMap(({ digest }) => {
-        const manifest = inventory.manifests.get(digest);
-        const missing = (manifest?.kind === 'index' ? manifest.children : []).filter((child) => inventory.absent.has(child.digest));
-        const [first] = missing;
-        if (first === undefined) {
-            return [];
-        }
-        const more = missing.length > 1 ? ` and ${number(missing.length - 1)} more` : '';
-        return [
-            `- ${code(`${name}@${digest}`)}: it lists ${code(shortDigest(first.digest))}${more}, which the registry no longer has\n`,
-        ];
-    });
-    return [...tags, ...indexes];
-}
-
-;// CONCATENATED MODULE: ./src/report/summary.ts
-/**
- * The job summary: Markdown for people who check a nightly run in the morning. It says what was
- * deleted, why, and what could not be seen, and stays below the size at which GitHub drops a summary whole.
- */
-
-
-
-
-
-
-
-
-
-
-
-/**
- * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
- */
-function renderSummary(run, limitBytes) {
-    const sums = totals(run);
-    return fit([
-        headlineSection(run, sums),
-        planFileSection(run, sums),
-        problemsSection(run),
-        refusalsSection(run, sums),
-        repositoriesSection(run, sums),
-        pieSection(run, sums),
-        orphansSection(run, sums),
-        refusedOrphansSection(run, sums),
-        backupSection(run, sums),
-        appliedPlanSection(run, sums),
-        protectedManifestsSection(run),
-        keptManifestsSection(run),
-        visibilitySection(run, sums),
-        brokenBeforeSection(run),
-        warningsSection(run),
-        diskSection(run, sums),
-    ], limitBytes);
-}
-
-;// CONCATENATED MODULE: ./src/action/publish.ts
-/** Hands a finished run's report to GitHub and to the file system. Decides and words nothing. */
-
-
-
-
-
-
-
-
-
-/** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
-const PIECE = 1024 * 1024;
-const write = (0,external_node_util_.promisify)(external_node_fs_namespaceObject.writeFile);
-/**
- * Sets the outputs and, where GitHub wants one, writes the job summary.
- *
- * @param redact takes the run's secrets out of a text: a registry may send them back as a tag's name
- */
-async function publish(run, redact) {
-    await hand({ ...outputs(run) }, redact(renderSummary(run)));
-}
-/** The same for a run that restores a backup. */
-async function publishRestore(run, redact) {
-    const { restored, failed } = restoreCounts(run);
-    await hand({ 'restored-count': restored, 'failed-count': failed }, redact(renderRestore(run)));
-}
-async function hand(values, summary) {
-    Object.entries(values).forEach(([name, value]) => setOutput(name, value));
-    if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
-        await summary_summary.addRaw(summary).write();
-    }
-}
-/** Writes a file, whole or with an error, and sets the output of its path. */
-async function writeLines(output, file, lines) {
-    const path = (0,external_node_path_namespaceObject.resolve)(file);
-    makeDirectories((0,external_node_path_namespaceObject.dirname)(path));
-    const { fd } = openRegular(path, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
-    try {
-        (0,external_node_fs_namespaceObject.ftruncateSync)(fd);
-        let piece = '';
-        for (const text of lines) {
-            piece += text;
-            if (piece.length >= PIECE) {
-                await write(fd, piece);
-                piece = '';
-            }
-        }
-        await write(fd, piece);
-    }
-    finally {
-        (0,external_node_fs_namespaceObject.closeSync)(fd);
-    }
-    setOutput(output, path);
-}
-
 ;// CONCATENATED MODULE: ./node_modules/@actions/github/lib/context.js
 
 
@@ -54841,10 +48228,10 @@ function getValues(context, operator, key, modifier) {
 }
 function parseUrl(template) {
   return {
-    expand: dist_bundle_expand.bind(null, template)
+    expand: expand.bind(null, template)
   };
 }
-function dist_bundle_expand(template, context) {
+function expand(template, context) {
   var operators = ["+", "#", ".", "/", ";", "?", "&"];
   template = template.replace(
     /\{([^\{\}]+)\}|([^\{\}]+)/g,
@@ -56244,8 +49631,8 @@ function withCustomRequest(customRequest) {
 ;// CONCATENATED MODULE: ./node_modules/@octokit/auth-token/dist-bundle/index.js
 // pkg/dist-src/is-jwt.js
 var b64url = "(?:[a-zA-Z0-9_-]+)";
-var dist_bundle_sep = "\\.";
-var jwtRE = new RegExp(`^${b64url}${dist_bundle_sep}${b64url}${dist_bundle_sep}${b64url}$`);
+var sep = "\\.";
+var jwtRE = new RegExp(`^${b64url}${sep}${b64url}${sep}${b64url}$`);
 var isJWT = jwtRE.test.bind(jwtRE);
 
 // pkg/dist-src/auth.js
@@ -59308,14 +52695,14 @@ paginateRest.VERSION = plugin_paginate_rest_dist_bundle_VERSION;
 
 const context = new Context();
 const baseUrl = getApiBaseUrl();
-const utils_defaults = {
+const defaults = {
     baseUrl,
     request: {
         agent: getProxyAgent(baseUrl),
         fetch: getProxyFetch(baseUrl)
     }
 };
-const utils_GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(utils_defaults);
+const GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(defaults);
 
 /**
  * Convience function to correctly format Octokit Options to pass into the constructor.
@@ -59323,15 +52710,15 @@ const utils_GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(
  * @param     token    the repo PAT or GITHUB_TOKEN
  * @param     options  other options to set
  */
-function utils_getOctokitOptions(token, options) {
+function getOctokitOptions(token, options) {
     const opts = Object.assign({}, options || {}); // Shallow clone - don't mutate the object provided by the caller
     // Auth
-    const auth = Utils.getAuthString(token, opts);
+    const auth = getAuthString(token, opts);
     if (auth) {
         opts.auth = auth;
     }
     // Orchestration ID
-    const userAgent = Utils.getUserAgentWithOrchestrationId(opts.userAgent);
+    const userAgent = getUserAgentWithOrchestrationId(opts.userAgent);
     if (userAgent) {
         opts.userAgent = userAgent;
     }
@@ -59353,6 +52740,8481 @@ function getOctokit(token, options, ...additionalPlugins) {
     return new GitHubWithPlugins(getOctokitOptions(token, options));
 }
 //# sourceMappingURL=github.js.map
+;// CONCATENATED MODULE: ./src/http/fetch.ts
+/**
+ * A `fetch` over our own transport, for SDKs that take one: proxies, CA, retries, pauses, stop and redaction are then
+ * the same for them. It adds no judgement of its own, but for redirects of writes, which it never reports as answers.
+ *
+ * What `send` rejects with is passed on as it is. Octokit wraps it into an error with `status` 500, although no server
+ * said so, and puts the original into `cause`: `requestFailureOf` finds it again, and has to be asked before the status.
+ *
+ * Octokit's own errors for answers of 400 and more have no `cause`, but `status`, `response.data` and
+ * `response.headers`. Who needs more of an answer than a Response has (`tries`, `gaveUp`, what slowDownOf says of it)
+ * wraps the `send` of that call.
+ */
+
+
+
+const METHODS = ['GET', 'HEAD', 'PUT', 'DELETE', 'POST'];
+/**
+ * About the connection and not the message, set by the exchange, or a credential that a redirect would carry to another
+ * host. `authorization` has a field of its own.
+ */
+const OWN_HEADERS = new Set([
+    'authorization',
+    'proxy-authorization',
+    'cookie',
+    'host',
+    'user-agent',
+    'accept-encoding',
+    'content-length',
+    'transfer-encoding',
+    'connection',
+    'proxy-connection',
+    'keep-alive',
+    'te',
+    'trailer',
+    'upgrade',
+    'expect',
+]);
+const NULL_BODY = new Set([204, 205, 304]);
+/**
+ * The answer has its body whole, and `url` as it was after redirects. A signal is heeded only before the request is sent:
+ * the run's own stop and time limits hold after that.
+ *
+ * @returns a `fetch` that rejects with what `send` rejects with; with TransportError of kind `redirect` for a write that is
+ * sent elsewhere and for any other origin, and of kind `other` for a status that no answer may have; with TypeError for a request that isn't valid
+ * or has another method than GET, HEAD, PUT, DELETE and POST
+ */
+function createFetch(send, { origin, ...fields }) {
+    return async (input, init) => {
+        const asked = parsed(input, init);
+        asked.signal.throwIfAborted();
+        const request = { ...(await requestOf(asked)), ...fields };
+        const check = ({ url }) => {
+            if (origin !== undefined && url.origin !== origin) {
+                throw failure(request, 'redirect', `${url.origin} is not asked, nor believed: it is not ${origin}`);
+            }
+        };
+        check(request);
+        const response = await send(request);
+        check(response);
+        return answerOf(request, response);
+    };
+}
+/** The failure of the transport behind an error of an SDK, or the error itself if it is one. */
+function requestFailureOf(error) {
+    if (error instanceof RequestFailure) {
+        return error;
+    }
+    const cause = error instanceof Error ? error.cause : undefined;
+    return cause instanceof RequestFailure ? cause : undefined;
+}
+function parsed(...[input, init]) {
+    let asked;
+    try {
+        asked = new Request(input, init);
+    }
+    catch {
+        // The cause would show the URL, and a password in it.
+        throw new TypeError('the URL, headers or body of a request are not valid');
+    }
+    if (!/^https?:/.test(asked.url)) {
+        throw new TypeError(`the scheme ${new URL(asked.url).protocol} can't be fetched`);
+    }
+    return asked;
+}
+async function requestOf(asked) {
+    const { method, url, headers } = asked;
+    if (!isMethod(method)) {
+        throw new TypeError(`the method ${method} is not one that this transport sends`);
+    }
+    const authorization = headers.get('authorization');
+    return {
+        method,
+        url: new URL(url),
+        headers: Object.fromEntries([...headers].filter(([name]) => !OWN_HEADERS.has(name))),
+        ...(authorization !== null && { authorization }),
+        ...(asked.body !== null && { body: Buffer.from(await asked.arrayBuffer()) }),
+    };
+}
+function isMethod(method) {
+    return METHODS.includes(method);
+}
+/** @throws TransportError */
+function answerOf(request, response) {
+    const { status, headers, body, url } = response;
+    if (isRedirect(response)) {
+        // A caller that took it for a success would believe in a delete that nobody carried out.
+        const detail = `the answer ${String(status)} sends the request elsewhere, which is not followed`;
+        throw failure(request, 'redirect', detail);
+    }
+    if (status < 200 || status > 599) {
+        throw failure(request, 'other', `the status ${String(status)} of the answer isn't valid`);
+    }
+    const hasBody = request.method !== 'HEAD' && !NULL_BODY.has(status);
+    const answer = new Response(hasBody ? new Uint8Array(body) : null, { status });
+    for (const [name, values = []] of Object.entries(headers)) {
+        for (const value of [values].flat()) {
+            answer.headers.append(name, value);
+        }
+    }
+    return Object.defineProperty(answer, 'url', { value: url.href });
+}
+
+;// CONCATENATED MODULE: ./src/http/quota.ts
+/** Milliseconds: a host is many servers, whose clocks differ. A window of GitHub's lasts an hour. */
+const SAME_WINDOW = 5_000;
+function watchQuotas(next) {
+    const quotas = new Map();
+    return {
+        quota: (host) => quotas.get(host),
+        send: async (request) => {
+            const response = await next(request);
+            const quota = quotaOf(response);
+            if (quota !== undefined) {
+                const { host } = request.url;
+                quotas.set(host, latest(quotas.get(host), quota));
+            }
+            return response;
+        },
+    };
+}
+/** Answers may come in another order than they were counted: of one window the lowest number is right. */
+function latest(known, quota) {
+    if (known === undefined) {
+        return quota;
+    }
+    const later = quota.resetsAt - known.resetsAt;
+    const isLower = later >= -SAME_WINDOW && quota.remaining < known.remaining;
+    return later > SAME_WINDOW || isLower ? quota : known;
+}
+/** The quota that an answer tells of, if it does. */
+function quotaOf({ headers }) {
+    const remaining = wholeNumber(headers['x-ratelimit-remaining']);
+    const reset = wholeNumber(headers['x-ratelimit-reset']);
+    return remaining === undefined || reset === undefined
+        ? undefined
+        : { remaining, resetsAt: reset * 1000 };
+}
+function wholeNumber(value) {
+    return typeof value === 'string' && /^\d{1,11}$/.test(value) ? Number(value) : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/http/slow-down.ts
+/**
+ * What an answer says of going slower. One reading, for the layer that waits and the layer that slows the whole host
+ * down: the header Retry-After (RFC 9110 sec. 10.2.3), and GitHub's two limits (docs.github.com, "Rate limits for the REST
+ * API"). Both of those may come as a 403, the status of missing rights. Pure.
+ */
+
+
+
+/** No server makes this program wait longer than two minutes at a time. */
+const CEILING = 120_000;
+/**
+ * Milliseconds, for a 429 without Retry-After. GHCR's tells a time in its message, of micro- or milliseconds: too little
+ * for anything to change.
+ */
+const UNSAID = 1_000;
+/** The same for GitHub's limits: its documentation asks for a minute at least, and more each time. */
+const UNSAID_BY_GITHUB = 60_000;
+/** An HTTP date starts with the day's name in all three forms (RFC 9110 sec. 5.6.7). */
+const slow_down_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
+const ERROR = object({ message: string() });
+/** "You have exceeded a secondary rate limit. Please wait a few minutes before you try again." */
+const SECONDARY = /\bsecondary rate limit/i;
+/** Bytes. GitHub's errors have some hundreds. */
+const LARGEST_ERROR = 64 * 1024;
+/** @param now milliseconds since the epoch */
+function slowDownOf(answer, now) {
+    const { status } = answer;
+    const asked = retryAfter(answer, now);
+    if (status === 503) {
+        // One that says nothing may be one broken backend of many: no reason to slow down the others.
+        return asked === undefined ? { kind: 'none' } : pause(asked);
+    }
+    if (status !== 403 && status !== 429) {
+        return { kind: 'none' };
+    }
+    const quota = quotaOf(answer);
+    const isUsedUp = quota?.remaining === 0;
+    const isGitHubs = isUsedUp || speaksOfSecondary(answer);
+    // Every request before the reset is refused, even where Retry-After names an earlier time, and GitHub bans who goes on
+    // sending. So the later of both counts. A reset in the past is that of a clock that differs from ours.
+    const wait = isUsedUp && quota.resetsAt > now ? Math.max(quota.resetsAt - now, asked ?? 0) : asked;
+    if (wait !== undefined) {
+        return isGitHubs || status === 403 ? pauseOfGitHub(wait, now) : pause(wait);
+    }
+    if (isGitHubs) {
+        return { kind: 'pause', milliseconds: UNSAID_BY_GITHUB, grows: true };
+    }
+    // A 403 that speaks of no limit is about rights.
+    return status === 429 ? pause(UNSAID) : { kind: 'none' };
+}
+/** Where other registries forgive a request that comes too early, GitHub counts it. */
+function pauseOfGitHub(milliseconds, now) {
+    return milliseconds > CEILING
+        ? { kind: 'used-up', until: now + milliseconds }
+        : pause(milliseconds);
+}
+function pause(milliseconds) {
+    return { kind: 'pause', milliseconds: Math.min(milliseconds, CEILING), grows: false };
+}
+function speaksOfSecondary({ body }) {
+    const error = body.length > LARGEST_ERROR ? undefined : inForm(ERROR, tryJson(body.toString()));
+    return error !== undefined && SECONDARY.test(error.message);
+}
+/** @returns milliseconds from now, at least 0, or undefined when the header is absent or means nothing */
+function retryAfter({ headers }, now) {
+    const value = headers['retry-after']?.trim() ?? '';
+    const wait = /^\d+$/.test(value)
+        ? Number(value) * 1000
+        : slow_down_HTTP_DATE.test(value)
+            ? Date.parse(value) - now
+            : NaN;
+    return Number.isNaN(wait) ? undefined : Math.max(wait, 0);
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/api.ts
+/**
+ * The REST API of GitHub Packages, spoken by octokit through this program's own transport. The one place that sends
+ * requests to it, and that says what its refusals mean (docs.github.com, "REST API endpoints for packages").
+ */
+
+
+
+
+
+
+/** A page of a hundred versions with a hundred tags each is about a megabyte. */
+const api_ANSWER_BYTES = 16 * 1024 * 1024;
+const api_VERSION = '2022-11-28';
+const Refused = object({ response: object({ data: unknown() }) });
+const Message = object({ message: string() });
+const silent = () => undefined;
+class GitHubApi {
+    base;
+    #connection;
+    #octokit;
+    #scopes;
+    /** @throws Error when the connection has no address of the API: the inputs are checked before */
+    constructor(connection) {
+        const { api, githubToken = '' } = connection;
+        if (api === undefined) {
+            throw new Error('there is no address of the GitHub API');
+        }
+        this.base = api;
+        this.#connection = connection;
+        this.#octokit = getOctokit(githubToken, {
+            baseUrl: api.href.replace(/\/$/, ''),
+            // It would print headers of the server as they are.
+            log: { debug: silent, info: silent, warn: silent, error: silent },
+        });
+    }
+    /** The scopes of a classic personal access token, once an answer told; other tokens have none. */
+    get scopes() {
+        return this.#scopes;
+    }
+    /** Whether the token is a job's own: such a token can't list packages, and belongs to no user. */
+    get isJobToken() {
+        return this.#connection.githubToken?.startsWith('ghs_') === true;
+    }
+    /**
+     * Any answer of the API, a refusal too.
+     *
+     * @throws RequestFailure when there was none
+     */
+    async ask({ route, parameters, isLate }) {
+        const { send } = this.#connection;
+        const { origin } = this.base;
+        // A restore may be asked for twice.
+        const options = { origin, maxBytes: api_ANSWER_BYTES, repeatable: true, isLate };
+        const answers = [];
+        const watched = async (request) => {
+            const answer = await send(request);
+            answers.push(answer);
+            return answer;
+        };
+        const fetch = createFetch(watched, options);
+        const headers = { 'x-github-api-version': api_VERSION };
+        const asked = this.#octokit.request(route, { ...parameters, headers, request: { fetch } });
+        const data = await asked.then((found) => found.data, (error) => {
+            // An error of the transport comes with a status, too.
+            const failure = requestFailureOf(error);
+            if (failure !== undefined || answers.length === 0) {
+                throw failure ?? error;
+            }
+            return inForm(Refused, error)?.response.data;
+        });
+        const [answer] = answers;
+        if (answer === undefined) {
+            throw new Error('octokit has sent no request');
+        }
+        return this.#noted({ ...answer, data });
+    }
+    #noted(answer) {
+        const scopes = answer.headers['x-oauth-scopes'];
+        if (typeof scopes === 'string') {
+            this.#scopes = new Set(scopes.split(',').map((scope) => scope.trim()));
+        }
+        return answer;
+    }
+    /**
+     * @param what as in "could not …"
+     * @param rights what a missing right means there, and how to get it
+     */
+    refusal(answer, what, rights) {
+        const { status, data } = answer;
+        const said = inForm(Message, data)?.message;
+        const answered = `${String(status)}${said === undefined ? '' : ` (${this.#connection.quote(said)})`}`;
+        const refused = (kind, advice, code) => new RegistryError(kind, `could not ${what}: GitHub answered ${answered}. ${advice}`, code);
+        const limit = slowDownOf(answer, this.#connection.clock.now());
+        if (limit.kind === 'used-up') {
+            const until = new Date(limit.until).toISOString().slice(11, 16);
+            const advice = `The quota of this token is used up until ${until} UTC: run this again after that`;
+            return refused('unexpected', advice, 'quota-used-up');
+        }
+        if (limit.kind === 'pause') {
+            const advice = 'It takes fewer requests than were sent: run this at another time';
+            return refused('unexpected', advice, 'rate-limited');
+        }
+        if (status === 401) {
+            return refused('unauthorized', 'Check `github-token`: it may have expired');
+        }
+        if (status === 403) {
+            return refused('forbidden', rights);
+        }
+        if (status === 404) {
+            // GitHub hides what a token may not see behind a 404.
+            return refused('hidden', `The name may be wrong, or the token lacks a right. ${rights}`);
+        }
+        return status >= 500
+            ? refused('unexpected', 'Run this again, and check https://www.githubstatus.com', 'server-failed')
+            : refused('unexpected', 'Is `api-url` right?');
+    }
+    /** A body that is not in GitHub's form. */
+    misunderstood(what) {
+        return new RegistryError('unexpected', `could not ${what}: the answer isn't in the form of the GitHub API. Is \`api-url\` right?`);
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/owners.ts
+/**
+ * The owners of packages. GitHub has one set of routes for organizations, one for users, and one for the user whose token
+ * it is, which alone lists that user's private packages.
+ */
+
+
+const User = object({ login: string(), type: string() });
+class Owners {
+    #api;
+    #owners = new Map();
+    constructor(api) {
+        this.#api = api;
+    }
+    /** @throws RequestFailure */
+    async packageOf(repository) {
+        const [owner = '', ...rest] = repository.split('/');
+        const name = rest.join('/');
+        const found = await this.ownerOf(owner);
+        return { ...found, name, settings: settingsOf(this.#api.base, found, name) };
+    }
+    /** Asked once for each owner. @throws RequestFailure */
+    ownerOf(owner) {
+        const known = this.#owners.get(owner);
+        if (known !== undefined) {
+            return known;
+        }
+        const asked = this.#ask(owner).catch((error) => {
+            this.#owners.delete(owner);
+            throw error;
+        });
+        this.#owners.set(owner, asked);
+        return asked;
+    }
+    async #ask(owner) {
+        const what = `find the owner ${owner}`;
+        const answer = await this.#api.ask({ route: 'GET /users/{owner}', parameters: { owner } });
+        if (answer.status !== 200) {
+            const advice = `\`repositories\` takes \`owner/name\`, where the owner is a user or an organization`;
+            throw this.#api.refusal(answer, what, advice);
+        }
+        const user = inForm(User, answer.data);
+        if (user === undefined) {
+            throw this.#api.misunderstood(what);
+        }
+        if (user.type === 'Organization') {
+            return { prefix: '/orgs/{owner}', owner };
+        }
+        return { prefix: (await this.#isOurs(owner)) ? '/user' : '/users/{owner}', owner };
+    }
+    /** Whether the token is this user's own. */
+    async #isOurs(owner) {
+        if (this.#api.isJobToken) {
+            return false;
+        }
+        const { status, data } = await this.#api.ask({ route: 'GET /user' });
+        return status === 200 && inForm(User, data)?.login.toLowerCase() === owner;
+    }
+}
+/** @param api `https://api.github.com`, `https://api.NAME.ghe.com` or `https://HOST/api/v3` */
+function settingsOf({ protocol, host }, { prefix, owner }, name) {
+    const web = `${protocol}//${host.replace(/^api\./, '')}`;
+    const kind = prefix === '/orgs/{owner}' ? 'orgs' : 'users';
+    return `${web}/${kind}/${owner}/packages/container/${encodeURIComponent(name)}/settings`;
+}
+/** A missing right, and how to get it: GitHub's answers don't tell which one it is. */
+function rightsOf({ settings }) {
+    return ('A job needs `permissions: packages: write`, and its repository the role Admin on the package, under "Manage Actions ' +
+        'access". A personal access token has to be a classic one with `read:packages` and `delete:packages`, of an admin ' +
+        `of the package. Its settings: ${settings}`);
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/deletes.ts
+
+
+/** Milliseconds: a recheck lists all versions, at a request for each hundred. */
+const RECHECK_EVERY = 60_000;
+/** So many in a row, none deleted, are no coincidence. */
+const MOST_HIDDEN = 3;
+/** Refusals that no run can overcome, and what helps. The words are GitHub's (kairos-io/kairos#4723, posit-dev/positron#15764). */
+const UNDELETABLE = [
+    [
+        /last (?:tagged )?version of a package/i,
+        ({ settings }) => `It is the last tagged version, which goes only with the whole package. Tag another version, or delete the package: ${settings}`,
+    ],
+    [
+        /more than 5,?000 downloads/i,
+        ({ settings }) => `A public version that was downloaded so often stays. Make the package private first, or ask the support of GitHub: ${settings}`,
+    ],
+];
+function createVersionDeleter(options) {
+    const { api, owners, versions, pace, onDelete } = options;
+    /** by repository, how many 404s there were for versions that are still there; absent once a delete worked */
+    const hidden = new Map();
+    const working = new Set();
+    async function idOf(repository, digest) {
+        const known = versions.latest(repository)?.get(digest)?.id;
+        return known ?? (await versions.read(repository)).get(digest)?.id;
+    }
+    /** A 404 is a missing right as well as a version that is gone. */
+    async function judgeMissing(repository, id, found, what) {
+        if (working.has(repository)) {
+            return;
+        }
+        const answer = await api.ask({
+            route: routeOf('GET', found, id),
+            parameters: parametersOf(found),
+        });
+        if (answer.status !== 200) {
+            return;
+        }
+        const times = (hidden.get(repository) ?? 0) + 1;
+        hidden.set(repository, times);
+        throw new RegistryError(times < MOST_HIDDEN ? 'hidden' : 'forbidden', `could not ${what}: GitHub answered 404, and the version is still there. ${rightsOf(found)}`);
+    }
+    return {
+        recheckEvery: RECHECK_EVERY,
+        async deleteManifest(repository, digest, { isLate, what = `delete ${repository}@${digest}` } = {}) {
+            const found = await owners.packageOf(repository);
+            const id = await idOf(repository, digest);
+            if (id === undefined) {
+                return 'gone';
+            }
+            onDelete(repository);
+            await pace.turn(isLate);
+            const answer = await api.ask({
+                route: routeOf('DELETE', found, id),
+                parameters: parametersOf(found),
+                isLate,
+            });
+            if (answer.status === 204) {
+                working.add(repository);
+                return 'deleted';
+            }
+            if (answer.status === 404) {
+                await judgeMissing(repository, id, found, what);
+                return 'gone';
+            }
+            throw undeletable(answer, found, what) ?? api.refusal(answer, what, rightsOf(found));
+        },
+    };
+    function undeletable(answer, found, what) {
+        const refused = api.refusal(answer, what, '');
+        const advice = UNDELETABLE.find(([words]) => words.test(refused.message))?.[1];
+        return answer.status === 400 && advice !== undefined
+            ? new RegistryError('undeletable', `GitHub refuses to ${what}. ${advice(found)}`)
+            : undefined;
+    }
+}
+/**
+ * The route of one version. Without an id it would be the route of the whole package, which a DELETE removes.
+ *
+ * @throws RegistryError for anything but a number
+ */
+function routeOf(method, { prefix }, id) {
+    if (!/^[1-9]\d{0,15}$/.test(id)) {
+        // It may come from a backup that somebody has changed.
+        throw new RegistryError('unexpected', "the id of a version isn't one of GitHub's: nothing was sent");
+    }
+    return `${method} ${prefix}/packages/container/{name}/versions/${id}${method === 'POST' ? '/restore' : ''}`;
+}
+/** The parameters of that route. @throws Error for an empty name */
+function parametersOf({ prefix, owner, name }) {
+    if (name === '') {
+        throw new Error('a package without a name');
+    }
+    return prefix === '/user' ? { name } : { owner, name };
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/pace.ts
+/**
+ * The pace of deletes: as fast as GitHub's secondary limits allow, 900 points a minute of which a DELETE costs five
+ * (docs.github.com, "Rate limits for the REST API").
+ */
+
+const pace_MINUTE = 60_000;
+/** Below the 180 that are allowed: what is sent evenly may arrive unevenly. */
+const MOST_A_MINUTE = 176;
+/** Milliseconds: not all of a minute's deletes at once, and time for the list in between. */
+const SPACING = 250;
+class Pace {
+    #clock;
+    /** one waits at a time, so that nobody holds a turn that he is too late to use */
+    #queue = pLimit(1);
+    /** when the deletes of the last minute were sent */
+    #sent = [];
+    constructor(clock) {
+        this.#clock = clock;
+    }
+    /** Resolves when the next delete may be sent, or when it is too late to send it. */
+    turn(isLate = () => false) {
+        return this.#queue(async () => {
+            for (let wait = this.#wait(); wait > 0 && !isLate(); wait = this.#wait()) {
+                await this.#clock.sleep(wait);
+            }
+            if (!isLate()) {
+                this.#sent.push(this.#clock.now());
+            }
+        });
+    }
+    #wait() {
+        const now = this.#clock.now();
+        this.#sent = this.#sent.filter((time) => time > now - pace_MINUTE);
+        const last = this.#sent.at(-1) ?? -Infinity;
+        const oldest = this.#sent.at(-MOST_A_MINUTE) ?? -Infinity;
+        return Math.max(last + SPACING, oldest + pace_MINUTE) - now;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/packages.ts
+/** The packages of owners, which are the repositories of the registry. */
+
+
+
+
+
+const Packages = array(object({ name: string() }));
+const PER_PAGE = 100;
+/** A hundred thousand packages of one owner. */
+const packages_MOST_PAGES = 1000;
+const NEEDS_NAMES = "A job's own token can't list packages: name them in `repositories`, as `owner/name`, or give `github-token` a " +
+    'classic personal access token with `read:packages`';
+/**
+ * @param owners whose packages are listed
+ * @throws RequestFailure
+ */
+async function readPackages(api, owners, names) {
+    if (names.length === 0) {
+        throw new RegistryError('unexpected', 'could not list the packages: GitHub lists them by owner. Begin the patterns of `repositories` with an owner, ' +
+            'such as `owner/**`');
+    }
+    const all = [];
+    for (const owner of names) {
+        all.push(...(await packagesOf(api, owners, owner)));
+    }
+    const repositories = all.filter(isRepository);
+    return { repositories, unnameable: all.length - repositories.length };
+}
+async function packagesOf(api, owners, owner) {
+    const what = `list the packages of ${owner}`;
+    const { prefix } = await owners.ownerOf(owner);
+    const names = [];
+    for (let page = 1; page <= packages_MOST_PAGES; page += 1) {
+        const answer = await api.ask({
+            route: `GET ${prefix}/packages`,
+            parameters: {
+                ...(prefix === '/user' ? {} : { owner }),
+                package_type: 'container',
+                per_page: PER_PAGE,
+                page,
+            },
+        });
+        if (answer.status !== 200) {
+            const refused = api.refusal(answer, what, NEEDS_NAMES);
+            // "Invalid argument.", to every token of a job (cli/cli#9606).
+            throw answer.status === 400
+                ? new RegistryError('forbidden', `could not ${what}: GitHub answered 400. ${NEEDS_NAMES}`)
+                : refused;
+        }
+        const packages = inForm(Packages, answer.data);
+        if (packages === undefined) {
+            throw api.misunderstood(what);
+        }
+        names.push(...packages.map(({ name }) => `${owner}/${name.toLowerCase()}`));
+        if (!hasNext(answer)) {
+            return names;
+        }
+    }
+    throw api.misunderstood(what);
+}
+/** @throws RegistryError when the header makes no sense: packages could be missed */
+function hasNext({ headers, url }) {
+    try {
+        return nextPage(headers['link'], url) !== undefined;
+    }
+    catch (error) {
+        throw error instanceof LinkError
+            ? new RegistryError('unexpected', error.message, 'paging-broken')
+            : error;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/versions.ts
+/**
+ * The versions of a package: GitHub's list of a repository's manifests, tagged or not. It comes in pages by number, so a
+ * page shifts when something is pushed or deleted meanwhile, and a row may be missed.
+ */
+
+
+
+
+
+
+
+
+const versions_PER_PAGE = 100;
+/** A million versions. */
+const versions_MOST_PAGES = 10_000;
+/** GitHub allows a hundred requests at the same time. */
+const PAGES_AT_ONCE = 32;
+/** Each further reading is needed only because somebody pushed or deleted meanwhile. */
+const MOST_READINGS = 4;
+const versions_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
+const Version = object({
+    id: pipe(dist_number(), safeInteger(), minValue(1)),
+    name: pipe(string(), guard(isDigest)),
+    created_at: versions_Time,
+    updated_at: versions_Time,
+    // Without it nobody could tell a tagged version from an untagged one.
+    metadata: object({
+        container: object({
+            tags: pipe(array(pipe(string(), check(isTag))), 
+            // Nobody says in which order they come, and two readings are compared.
+            transform((tags) => tags.toSorted())),
+        }),
+    }),
+});
+const Versions = array(Version);
+class VersionList {
+    #api;
+    #owners;
+    /** by repository, how many requests its last list took */
+    #costs = new Map();
+    /** by repository, its last list */
+    #listings = new Map();
+    constructor(api, owners) {
+        this.#api = api;
+        this.#owners = owners;
+    }
+    /**
+     * All of them, complete.
+     *
+     * @throws RequestFailure also for a package that isn't there: what a token may not see looks the same
+     */
+    async read(repository) {
+        const found = await this.#owners.packageOf(repository);
+        for (let reading = 1; reading <= MOST_READINGS; reading += 1) {
+            const listing = await this.#readOnce(repository, found, 'active');
+            if (listing !== undefined) {
+                this.#listings.set(repository, listing);
+                return listing;
+            }
+        }
+        throw new RegistryError('unexpected', `could not ${whatOf(repository)}: the list changed while it was read, ${String(MOST_READINGS)} times in a row. ` +
+            'Run this again when nobody pushes to the package or deletes from it');
+    }
+    /** The list that was read last, if any was. */
+    latest(repository) {
+        return this.#listings.get(repository);
+    }
+    /** How many requests the last list took; 0 where none was read. */
+    cost(repository) {
+        return this.#costs.get(repository) ?? 0;
+    }
+    /** The ids of deleted versions. Some may be missing: nothing is decided by them. */
+    async deleted(repository) {
+        const found = await this.#owners.packageOf(repository);
+        const { versions } = await this.#pages(repository, found, 'deleted');
+        return new Set(versions.map(({ id }) => String(id)));
+    }
+    /** Whether GitHub knows no such package, or doesn't show it to this token. */
+    async isUnknown(repository) {
+        const found = await this.#owners.packageOf(repository);
+        return (await this.#ask(found, 'active', 1)).status === 404;
+    }
+    /** @returns `undefined` when it moved meanwhile */
+    async #readOnce(repository, found, state) {
+        const { versions, pages } = await this.#pages(repository, found, state);
+        // A push changes the first page, and a delete the last one.
+        const ends = [...new Set([1, pages.length])];
+        const again = await Promise.all(ends.map((number) => this.#page(repository, found, state, number)));
+        this.#costs.set(repository, pages.length + ends.length);
+        const isSame = ends.every((number, n) => JSON.stringify(pages[number - 1]) === JSON.stringify(again[n]));
+        return isSame ? listingOf(versions) : undefined;
+    }
+    async #pages(repository, found, state) {
+        const first = await this.#page(repository, found, state, 1);
+        const numbers = Array.from({ length: first.last - 1 }, (_, n) => n + 2);
+        const others = await pMap(numbers, (number) => this.#page(repository, found, state, number), {
+            concurrency: PAGES_AT_ONCE,
+        });
+        const pages = [first, ...others];
+        return { pages, versions: pages.flatMap(({ versions }) => versions) };
+    }
+    async #page(repository, found, state, number) {
+        const answer = await this.#ask(found, state, number);
+        if (answer.status !== 200) {
+            throw this.#api.refusal(answer, whatOf(repository), rightsOf(found));
+        }
+        const versions = inForm(Versions, answer.data);
+        const last = lastPageOf(answer, number);
+        if (versions === undefined || last > versions_MOST_PAGES) {
+            throw this.#api.misunderstood(whatOf(repository));
+        }
+        return { versions, last };
+    }
+    #ask({ prefix, owner, name }, state, page) {
+        return this.#api.ask({
+            route: `GET ${prefix}/packages/container/{name}/versions`,
+            parameters: {
+                ...(prefix === '/user' ? {} : { owner }),
+                name,
+                page,
+                per_page: versions_PER_PAGE,
+                ...(state === 'active' ? {} : { state }),
+            },
+        });
+    }
+}
+function whatOf(repository) {
+    return `list the versions of ${repository}`;
+}
+/** @throws RegistryError when the header makes no sense: pages could be missed */
+function lastPageOf({ headers, url }, page) {
+    try {
+        return lastPageNumber(headers['link'], url) ?? page;
+    }
+    catch (error) {
+        throw error instanceof LinkError
+            ? new RegistryError('unexpected', error.message, 'paging-broken')
+            : error;
+    }
+}
+/** @returns `undefined` when one of them stands there twice: a page has shifted */
+function listingOf(versions) {
+    const listing = new Map(versions.map(({ id, name, created_at, updated_at, metadata }) => [
+        name,
+        {
+            id: String(id),
+            tags: metadata.container.tags,
+            // A tag that came or went is a change, too: somebody may be working with it.
+            pushedAt: Math.max(created_at, updated_at),
+        },
+    ]));
+    return listing.size === versions.length ? listing : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/ghcr/ghcr.ts
+/**
+ * GHCR, the registry of GitHub: ghcr.io, and `containers.HOST` of GitHub Enterprise Server. It is read and pushed to by the
+ * OCI distribution API, and lists and deletes by the REST API of GitHub Packages. It has no referrers API.
+ */
+
+
+
+
+
+
+
+
+
+const FAMILY = 'GHCR';
+const ghcr_DAY = 24 * 60 * 60 * 1000;
+/** docs.github.com, "Deleting and restoring a package" */
+const RESTORE_WINDOW = 30 * ghcr_DAY;
+/** Requests of the quota that are left to others: a token's quota is that of all workflows of its repository. */
+const RESERVE = 100;
+const ghcr_ADVICE = {
+    allowDeletes: 'see the settings of the package',
+    freeDisk: 'The storage is that of GitHub, which frees it by itself.',
+    keepBlobs: 'GitHub can restore deleted versions for 30 days: run this with `restore-from` and the backup, or push the images ' +
+        'that broke again.',
+    restore: 'by the own restore of GitHub, for 30 days after the delete',
+};
+function ghcr_open(connection) {
+    const plain = openDistribution(connection, FAMILY, ghcr_ADVICE);
+    const api = new GitHubApi(connection);
+    const owners = new Owners(api);
+    const versions = new VersionList(api, owners);
+    const deleting = new Set();
+    const deleter = createVersionDeleter({
+        api,
+        owners,
+        versions,
+        pace: new Pace(connection.clock),
+        onDelete: (repository) => deleting.add(repository),
+    });
+    return {
+        ...plain,
+        reader: withUnknownPackages(plain.reader, versions),
+        deleter,
+        lister: {
+            confirmsDeletes: true,
+            manifests: (repository) => versions.read(repository),
+        },
+        rights: createPackageRights(api),
+        restorer: createRestorer(api, owners, versions),
+        budget: createBudget(connection, api, versions, deleting),
+        repositories: () => readPackages(api, owners, connection.namespaces),
+    };
+}
+/** A package that isn't there yet is denied to the login, as one is that the account may not see. */
+function withUnknownPackages(reader, versions) {
+    return {
+        ...reader,
+        async tags(repository) {
+            try {
+                return await reader.tags(repository);
+            }
+            catch (error) {
+                if (isDenied(error) && (await versions.isUnknown(repository))) {
+                    return [];
+                }
+                throw error;
+            }
+        },
+    };
+}
+function isDenied(error) {
+    if (error instanceof AuthError) {
+        return error.status === 403 || error.status === 404;
+    }
+    return error instanceof RegistryError && error.kind === 'forbidden';
+}
+/** Only a classic token's scopes are known before the first delete: nothing tells who has the role Admin. */
+function createPackageRights(api) {
+    const lacksDelete = () => Promise.resolve(api.scopes === undefined || api.scopes.has('delete:packages')
+        ? undefined
+        : "the personal access token in `github-token` can't delete packages: it lacks the scope `delete:packages`");
+    return { lacksDelete, probeDeletes: lacksDelete };
+}
+function createRestorer(api, owners, versions) {
+    return {
+        window: RESTORE_WINDOW,
+        restorable: (repository) => versions.deleted(repository),
+        async restore(repository, id) {
+            const found = await owners.packageOf(repository);
+            const route = routeOf('POST', found, id);
+            const answer = await api.ask({ route, parameters: parametersOf(found) });
+            if (answer.status !== 204) {
+                throw api.refusal(answer, `restore the version ${id} of ${repository}`, rightsOf(found));
+            }
+        },
+    };
+}
+function createBudget({ quota, clock }, api, versions, deleting) {
+    return {
+        left(repository) {
+            const known = quota(api.base.host);
+            if (known === undefined || known.resetsAt <= clock.now()) {
+                return undefined;
+            }
+            // Another recheck, and the list that confirms the deletes.
+            const names = new Set([...deleting, repository]);
+            const owed = [...names].reduce((sum, name) => sum + 2 * versions.cost(name), 0);
+            const deletes = Math.max(0, known.remaining - RESERVE - owed);
+            return { deletes, until: known.resetsAt };
+        },
+    };
+}
+const ghcr = {
+    name: 'ghcr',
+    hasApi: true,
+    isOfGitHub: true,
+    concurrency: 64,
+    matches: ({ hostname }, github) => hostname === 'ghcr.io' ||
+        (github !== undefined && hostname === `containers.${github.server.hostname}`),
+    api: ({ hostname }, github) => hostname === 'ghcr.io' ? new URL('https://api.github.com') : github?.api,
+    open: ghcr_open,
+};
+
+;// CONCATENATED MODULE: ./src/registry/families/google.ts
+/**
+ * Google Artifact Registry, and gcr.io, which it serves. Its tags/list holds every manifest, tagged or not
+ * (go-containerregistry, pkg/v1/google/list.go). It deletes no manifest that a tag or an index names.
+ */
+
+
+
+
+
+
+
+
+const google_FAMILY = 'Google Artifact Registry';
+const google_ADVICE = {
+    allowDeletes: 'remote and virtual repositories take no deletes. Clean the standard repository behind this one',
+    freeDisk: `${google_FAMILY} does so by itself.`,
+    keepBlobs: `${google_FAMILY} frees the layers of deleted images by itself, and nobody says when. Push the images that broke again, or ` +
+        'run with `restore-from` the backup, soon.',
+    restore: 'as long as Google has not freed their layers: nobody says when it does',
+};
+/** Milliseconds since 1970, as a string; older clients of Google's met a number. */
+const google_Time = union([
+    pipe(string(), regex(/^\d{1,15}$/), transform(Number)),
+    pipe(dist_number(), safeInteger(), minValue(0)),
+]);
+const ListBody = object({
+    // Without the map it is some other registry's answer, and says nothing of untagged manifests.
+    manifest: record(string(), object({ tag: nullish(array(string()), []), timeUploadedMs: optional(google_Time) })),
+});
+function google_open(connection) {
+    const client = new Client(connection, google_ADVICE);
+    const plain = openDistribution(connection, google_FAMILY, google_ADVICE, client);
+    const untagger = createUntagger(client, plain.reader);
+    const untagged = createDeleter(client, whyKept);
+    const deleter = {
+        // A manifest can be deleted only without its tags, so they go first.
+        async deleteManifest(repository, digest, options = {}) {
+            for (const tag of options.tags ?? []) {
+                await untagger.untag(repository, tag, digest, options);
+            }
+            return untagged.deleteManifest(repository, digest, options);
+        },
+    };
+    return {
+        ...plain,
+        deleter,
+        untagger,
+        rights: createRights(deleter, connection.granted),
+        lister: createLister(client),
+    };
+}
+function createLister(client) {
+    return {
+        async manifests(repository) {
+            const what = `list the manifests of ${repository}`;
+            const doing = { what, scope: scopeOf(repository, 'pull') };
+            const entries = await client.pages(`${repository}/tags/list`, doing, (response, page) => {
+                client.expectFresh(response, what);
+                if (page === 1 && saysUnknown(response)) {
+                    return [];
+                }
+                return response.status === 200 ? listedIn(response, what) : undefined;
+            });
+            return new Map(entries);
+        },
+    };
+}
+function listedIn(response, what) {
+    const body = jsonOf(ListBody, response);
+    if (body === undefined) {
+        throw new RegistryError('unexpected', `could not ${what}: the answer to tags/list has no list of manifests in ${google_FAMILY}'s form. Is \`registry-type\` right?`);
+    }
+    return Object.entries(body.manifest).map(([digest, { tag, timeUploadedMs }]) => {
+        if (!isDigest(digest)) {
+            throw new RegistryError('unexpected', `could not ${what}: the list has a digest of an algorithm that can't be verified`);
+        }
+        // 0 stands for a time that nobody knows.
+        return [digest, { tags: tag, pushedAt: timeUploadedMs === 0 ? undefined : timeUploadedMs }];
+    });
+}
+/** Codes for a manifest that came into use after the recheck: the registry protects it. */
+const REFERENCED = ['GOOGLE_MANIFEST_DANGLING_TAG', 'GOOGLE_MANIFEST_DANGLING_PARENT_IMAGE'];
+function whyKept(response) {
+    return response.status === 400 && REFERENCED.includes(errorOf(response)?.code ?? '')
+        ? 'A tag or an index names it: it was pushed or tagged during this run, or an index was deleted that still counts. ' +
+            'The next run decides again'
+        : undefined;
+}
+function createUntagger(client, reader) {
+    return {
+        async untag(repository, tag, digest, { isLate } = {}) {
+            // Right before the delete: it may point elsewhere now, at a manifest in use.
+            if ((await reader.resolve(repository, tag)) !== digest) {
+                return;
+            }
+            const response = await client.send('DELETE', repository, `manifests/${tag}`, { isLate });
+            if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
+                throw client.refusal(response, `remove the tag ${repository}:${tag}`);
+            }
+        },
+    };
+}
+const google = {
+    name: 'google',
+    hasApi: false,
+    matches: ({ hostname }) => hostname === 'gcr.io' || hostname.endsWith('.gcr.io') || hostname.endsWith('.pkg.dev'),
+    open: google_open,
+};
+
+;// CONCATENATED MODULE: ./src/registry/families/distribution.ts
+/** Plain Distribution, and every registry that no other family knows: it can't list untagged manifests. */
+
+const distribution_ADVICE = {
+    allowDeletes: 'start Distribution with `REGISTRY_STORAGE_DELETE_ENABLED=true` (`storage.delete.enabled` in its configuration), ' +
+        'olareg with `--api-delete`. If it is a pull-through cache, it never deletes: clean the registry behind it',
+    freeDisk: [
+        'Plain Distribution (`registry:2`, `registry:3`) does so only when told to, on its own machine, here with the path of its configuration file:',
+        '',
+        '```sh',
+        'registry garbage-collect /etc/docker/registry/config.yml',
+        '```',
+        '',
+        'Stop the registry first, or make it read-only (`storage.maintenance.readonly`): an image that is pushed meanwhile may lose layers. Leave out `--delete-untagged` (`-m`): with it, Distribution 2.x removes the children of tagged indexes.',
+    ].join('\n'),
+    keepBlobs: "Do not collect the registry's garbage before the problems above are solved. Until then the registry still has the " +
+        'layers of what broke, or may have, and a push or `restore-from` brings it back. The garbage collection frees them ' +
+        'for good.',
+    restore: "as long as the registry's garbage collector has not freed their layers",
+};
+const distribution = {
+    name: 'distribution',
+    hasApi: false,
+    matches: () => true,
+    open: (connection) => openDistribution(connection, 'Distribution', distribution_ADVICE),
+};
+
+;// CONCATENATED MODULE: ./src/registry/families/families.ts
+
+
+
+const FAMILIES = [ghcr, google, distribution];
+/** @returns `undefined` when there is no family of this name */
+function familyOf({ registry, registryType, github, }) {
+    return FAMILIES.find((family) => registryType === 'auto' ? family.matches(registry, github) : family.name === registryType);
+}
+/** @throws Error when there is no family of this name: inputs are checked before */
+function openRegistry(settings, connection) {
+    const family = familyOf(settings);
+    if (family === undefined) {
+        throw new Error(`no registry is of the type ${settings.registryType}`);
+    }
+    const { registry, github, githubToken, namespaces = [] } = settings;
+    const api = settings.apiUrl ?? family.api?.(registry, github);
+    return family.open({ ...connection, base: registry, api, githubToken, namespaces });
+}
+
+;// CONCATENATED MODULE: ./src/action/registry-inputs.ts
+/** The inputs that say which registry it is, and where its own API is. Pure, but for the inputs themselves. */
+
+
+/** Reads `registry-url`, `registry-type` and `api-url`. */
+function readRegistry(env, mistake) {
+    const registry = readRegistryUrl(getInput('registry-url'), mistake);
+    const registryType = getInput('registry-type') || 'auto';
+    const github = githubOf(env);
+    const family = registry && familyOf({ registry, registryType, github });
+    if (registry !== undefined && family === undefined) {
+        const names = FAMILIES.map(({ name }) => `\`${name}\``).join(', ');
+        mistake('registry-type', `\`auto\` or one of ${names}`, registryType);
+    }
+    const named = { registry, family, github };
+    return { ...named, registryType, apiUrl: readApiUrl(getInput('api-url'), named, mistake) };
+}
+function readRegistryUrl(text, mistake) {
+    const takes = 'a registry as `host`, `host:port` or `https://host:port`, without a path, user name or query';
+    if (text.includes('@')) {
+        // Not quoted, even if something else is wrong, too: what stands before the @ may be a password.
+        return mistake('registry-url', `${takes}. Credentials go into \`username\` and \`password\``);
+    }
+    const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+    const whole = hasScheme ? text : `https://${text}`;
+    const url = URL.canParse(whole) ? new URL(whole) : undefined;
+    if (url === undefined ||
+        !['http:', 'https:'].includes(url.protocol) ||
+        !/^\/(?:v2\/?)?$/.test(url.pathname) ||
+        url.search + url.hash !== '') {
+        return mistake('registry-url', takes, text);
+    }
+    // Docker's rule: registries on the same machine use http by default.
+    return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
+}
+function isLoopback(hostname) {
+    return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
+}
+/** @returns the GitHub that runs the workflow; `undefined` outside of GitHub Actions */
+function githubOf(env) {
+    const server = webAddress(env['GITHUB_SERVER_URL'] ?? '');
+    const api = webAddress(env['GITHUB_API_URL'] ?? '');
+    return server && api && { server, api };
+}
+function webAddress(text) {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === ''
+        ? url
+        : undefined;
+}
+/**
+ * @param text of the input `api-url`
+ * @returns `undefined` when it is empty, too: then the API is where the family says
+ */
+function readApiUrl(text, { registry, family, github }, mistake) {
+    if (text !== '' && family?.hasApi === false) {
+        const none = `nothing: a registry of the type \`${family.name}\` has no API beside \`/v2/\``;
+        return mistake('api-url', none, text);
+    }
+    const given = webAddress(text);
+    if (text !== '' && given === undefined) {
+        const takes = 'an address such as `https://api.example.com`, without a user name';
+        // Not quoted where it holds an @: what stands before that may be a password.
+        return mistake('api-url', takes, text.includes('@') ? undefined : text);
+    }
+    const api = given ?? (registry && family?.api?.(registry, github));
+    // A registry with http has the user's word that the network between is safe.
+    if (api?.protocol === 'http:' && !isLoopback(api.hostname) && registry?.protocol === 'https:') {
+        const why = given === undefined
+            ? 'that is the default here, and a token would be sent there unencrypted'
+            : 'a token would be sent there unencrypted';
+        return mistake('api-url', 'an address with `https://`', api.href, why);
+    }
+    return given;
+}
+
+// EXTERNAL MODULE: ./node_modules/picomatch/index.js
+var picomatch = __nccwpck_require__(4006);
+var picomatch_default = /*#__PURE__*/__nccwpck_require__.n(picomatch);
+;// CONCATENATED MODULE: ./src/plan/glob.ts
+/**
+ * Globs of repository names: `*` within a path component, `**` across them, `?` for one character. In time that grows with
+ * the lengths of glob and name alone: as a regular expression, `a*a*a*a*a*b` takes minutes for one name of many a's. Means
+ * what picomatch 4 means by it, for names of repositories; rarer forms are left to it, with few wildcards. Pure.
+ */
+
+/** As a regular expression, one with three takes milliseconds for the longest of names, and one with five minutes. */
+const MOST_WILDCARDS = 3;
+/** A name has 255 characters at most. */
+const glob_LONGEST = 1000;
+/** @returns why a glob can't be followed, in words, or `undefined` */
+function globMistake(glob) {
+    if (glob.length > glob_LONGEST) {
+        return `longer than ${glob_LONGEST} characters`;
+    }
+    const wildcards = glob.match(/[*?]+/g) ?? [];
+    return isCommon(glob) || wildcards.length <= MOST_WILDCARDS
+        ? undefined
+        : `too hard to match: beside a class such as \`[ab]\`, or a \`**\` that isn't a whole component, it may have ${MOST_WILDCARDS} wildcards`;
+}
+/** @returns whether a name of a repository matches */
+function globMatcher(glob) {
+    if (!isCommon(glob)) {
+        // Repository names have no hidden files: `.` at the start of a component is not special.
+        return picomatch_default()(glob, { dot: true, nobrace: true, noextglob: true, nonegate: true });
+    }
+    const items = itemsOf(glob);
+    return (repository) => matches(items, repository);
+}
+function isCommon(glob) {
+    return (!glob.includes('**/**') &&
+        !glob.startsWith('./') &&
+        glob.split('/').every((component) => component === '**' || !/^$|\*\*|[[\]^!]/.test(component)));
+}
+/**
+ * Each is one character, `?`, `*` (any part of one component), `**` with its slash (any components, or none), or the `**`
+ * at the end, with the slash before it (all that follows, or nothing).
+ */
+function itemsOf(glob) {
+    const components = glob.split('/');
+    const last = components.length - 1;
+    return components.flatMap((component, n) => {
+        if (component === '**') {
+            return [n === last ? '**' : '**/'];
+        }
+        // With a `*` before its slash the last `**` wants that slash, and `team/**` includes `team`.
+        const isBeforeRest = n === last - 1 && components[last] === '**' && !component.endsWith('*');
+        return [...Array.from(component), ...(n === last || isBeforeRest ? [] : ['/'])];
+    });
+}
+function matches(items, name) {
+    const width = name.length + 1;
+    /** from where it was found that nothing leads to the end */
+    const tried = new Uint8Array((items.length + 1) * width);
+    const from = (item, at) => {
+        const here = item * width + at;
+        if (tried[here] === 1) {
+            return false;
+        }
+        tried[here] = 1;
+        const wanted = items[item];
+        const isWithin = at < name.length && name[at] !== '/';
+        switch (wanted) {
+            case undefined:
+                return at === name.length;
+            case '**':
+                return at === 0 || name[at - 1] === '/' || at === name.length || name[at] === '/';
+            case '?':
+                return isWithin && from(item + 1, at + 1);
+            case '*':
+                return from(item + 1, at) || (isWithin && from(item, at + 1));
+            case '**/': {
+                const slash = name.indexOf('/', at);
+                return from(item + 1, at) || (slash >= 0 && from(item, slash + 1));
+            }
+            default:
+                return name[at] === wanted && from(item + 1, at + 1);
+        }
+    };
+    return from(0, 0);
+}
+
+;// CONCATENATED MODULE: ./src/plan/selection.ts
+/** Which repositories a run looks at: the patterns of the input `repositories`. Pure. */
+
+
+const PATTERN = /^!?[a-z0-9._/*?[\]^!-]+$/;
+/** @returns what is wrong with a pattern, in words, or `undefined` */
+function patternMistake(pattern) {
+    const glob = pattern.replace(/^!/, '');
+    if (!PATTERN.test(pattern) || glob === '' || glob.startsWith('/') || glob.endsWith('/')) {
+        return 'not a repository name or glob';
+    }
+    return isPlain(glob) && !isRepository(glob) ? 'not a valid repository name' : globMistake(glob);
+}
+function isPlain(glob) {
+    return !/[*?[\]^!]/.test(glob);
+}
+/**
+ * @param patterns repository names and globs (`*` stays within a path component, `**` crosses them); `!`
+ *   excludes. As in a workflow's `paths`, the last pattern that matches decides. None means all, and a
+ *   list that starts with an exclusion starts from all.
+ */
+function selectRepositories(patterns) {
+    const rules = patterns.map((pattern) => {
+        const excludes = pattern.startsWith('!');
+        const glob = excludes ? pattern.slice(1) : pattern;
+        return { excludes, glob, matches: globMatcher(glob) };
+    });
+    const fromAll = rules[0]?.excludes ?? true;
+    const includes = (repository) => {
+        const last = rules.findLast(({ matches }) => matches(repository));
+        return last === undefined ? fromAll : !last.excludes;
+    };
+    const wanted = rules.filter(({ excludes }) => !excludes).map(({ glob }) => glob);
+    const names = !fromAll && wanted.every(isPlain) ? [...new Set(wanted)].filter(includes).sort() : undefined;
+    return { includes, names };
+}
+/**
+ * The first components of what the patterns include, where they are literal: for registries that can only list one owner's
+ * repositories.
+ *
+ * @returns each once, sorted; none for `**`, `own*` before the slash or a name of one component
+ */
+function namespacesOf(patterns) {
+    const named = patterns
+        .filter((pattern) => pattern.includes('/'))
+        .map((pattern) => pattern.slice(0, pattern.indexOf('/')))
+        // What an exclusion begins with is no literal, either.
+        .filter((component) => isPlain(component));
+    return [...new Set(named)].sort();
+}
+
+;// CONCATENATED MODULE: ./src/oci/pinned.ts
+/** References that name a manifest by its digest, as people and tools write them. Pure. */
+
+
+const pinned_UNKNOWN = { kind: 'unknown' };
+const COMMENT = /\s#/;
+/** Hosts are compared without regard to case and to the ports that a scheme implies. */
+function normalHost(host) {
+    return host.toLowerCase().replace(/:(?:443|80)$/, '');
+}
+/**
+ * `[scheme://][host/]repository[:tag]@digest`. The first of several components is a host where Docker
+ * takes it for one (distribution/reference, splitDockerDomain): it holds a dot, a colon or a capital, or
+ * is `localhost`. So `my.team/app@…` belongs to a registry called `my.team`, and not to ours: taking
+ * another registry's digest for ours is the worse mistake. With our host in front it is unambiguous.
+ */
+function parsePinned(line, registryHost) {
+    const reference = (line.split(COMMENT, 1)[0] ?? '').trimEnd();
+    const at = reference.lastIndexOf('@');
+    const whole = reference.slice(0, at);
+    const digest = reference.slice(at + 1);
+    if (!isDigest(digest) || /\s/.test(whole)) {
+        return pinned_UNKNOWN;
+    }
+    const bare = whole.replace(/^https?:\/\//i, '');
+    const slash = bare.indexOf('/');
+    const first = slash < 0 ? '' : bare.slice(0, slash);
+    const ours = first !== '' && normalHost(first) === normalHost(registryHost);
+    const named = ours ? bare.slice(slash + 1) : bare;
+    const colon = named.indexOf(':', named.lastIndexOf('/') + 1);
+    const repository = colon < 0 ? named : named.slice(0, colon);
+    if (!ours && (bare !== whole || /[.:A-Z]/.test(first) || first === 'localhost')) {
+        return {
+            kind: 'unknown',
+            note: isRepository(repository) && bare === whole
+                ? `another registry; if not, put ${registryHost}/ in front`
+                : 'another registry',
+        };
+    }
+    if (!isRepository(repository) || (colon >= 0 && !isTag(named.slice(colon + 1)))) {
+        return pinned_UNKNOWN;
+    }
+    return { kind: 'manifest', repository, digest };
+}
+
+;// CONCATENATED MODULE: ./src/plan/protection.ts
+/**
+ * The entries of `protect` and `protect-files`: manifests and whole repositories that are never deleted, with
+ * everything that they reach. Pure. Only says who asked for what; `plan.ts` makes roots of it.
+ */
+
+
+
+
+const PROTECT = '`protect`';
+/**
+ * Reads the input `protect`: digests, `repository@digest` (with or without the registry's host in front) and
+ * globs of repositories, one per line or separated by commas.
+ *
+ * @param registryHost `host` or `host:port` of the registry to clean
+ * @param mistake told of each entry that is none of these; of one that has the registry's host in front, but not its
+ *   port, with what stands behind that
+ */
+function readProtect(text, registryHost, mistake) {
+    const digests = new Map();
+    const pinned = new Map();
+    const repositories = [];
+    const entries = text.split(/[\n,]/).map((entry) => entry.trim());
+    for (const entry of entries.filter((each) => each !== '' && !each.startsWith('#'))) {
+        const reading = entry.includes('@') ? parsePinned(entry, registryHost) : undefined;
+        const globs = [entry, withoutHost(entry, registryHost)].filter((glob) => patternMistake(glob) === undefined && !glob.startsWith('!'));
+        const behind = behindPortlessHost(entry, registryHost);
+        if (behind !== undefined) {
+            mistake(entry, behind);
+        }
+        else if (isDigest(entry)) {
+            digests.set(entry, [PROTECT]);
+        }
+        else if (reading?.kind === 'manifest') {
+            const { repository, digest } = reading;
+            pinned.set(repository, (pinned.get(repository) ?? new Set()).add(digest));
+        }
+        else if (globs.length > 0) {
+            // Both: a mirror's repositories may begin with a host, and protecting too much does no harm.
+            repositories.push(...new Set(globs));
+        }
+        else {
+            mistake(entry);
+        }
+    }
+    return { digests, pinned, repositories };
+}
+/** Names may begin with a host, as those of mirrors do. With this very one, the port was forgotten as a rule. */
+function behindPortlessHost(entry, registryHost) {
+    const host = registryHost.replace(/:\d+$/, '');
+    const behind = withoutHost(entry, host);
+    return host !== registryHost && behind !== entry && behind !== '' ? behind : undefined;
+}
+/** With the host in front, a name would match no repository, and silently protect nothing. */
+function withoutHost(entry, registryHost) {
+    const bare = entry.replace(/^https?:\/\//i, '');
+    return bare.toLowerCase().startsWith(`${registryHost}/`)
+        ? bare.slice(registryHost.length + 1)
+        : entry;
+}
+/** The protection together with the digests that files hold. */
+function withFiles(protection, files) {
+    const digests = new Map(protection.digests);
+    for (const [file, found] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        for (const digest of found) {
+            digests.set(digest, [...(digests.get(digest) ?? []), file]);
+        }
+    }
+    return { ...protection, digests };
+}
+/**
+ * @param repositories all that the registry has
+ * @returns the names and globs that match none of them, and so protect nothing
+ */
+function unmatched(protection, registryHost, repositories) {
+    const { repositories: globs, pinned } = protection;
+    const known = new Set(repositories);
+    const bare = (glob) => withoutHost(glob, registryHost);
+    const isMatched = new Set(globs.filter((glob) => repositories.some(globMatcher(glob))).map(bare));
+    const missing = [...pinned.keys()].filter((repository) => !known.has(repository));
+    return [...new Set([...globs.map(bare).filter((glob) => !isMatched.has(glob)), ...missing])];
+}
+/** The same globs are asked of every repository, several times. */
+const matchers = new WeakMap();
+function matcherOf(globs) {
+    const each = matchers.get(globs) ?? globs.map(globMatcher);
+    matchers.set(globs, each);
+    return (repository) => each.some((matches) => matches(repository));
+}
+function protectionIn(repository, protection) {
+    const { digests, repositories } = protection;
+    const pinned = protection.pinned.get(repository) ?? new Set();
+    const isWhole = matcherOf(repositories)(repository);
+    return {
+        of(digest) {
+            const others = digests.get(digest) ?? [];
+            const isNamed = isWhole || pinned.has(digest);
+            return isNamed && !others.includes(PROTECT) ? [PROTECT, ...others] : others;
+        },
+        named: () => new Set([...digests.keys(), ...pinned]),
+    };
+}
+/** So that whoever reads of a gap finds the file that the digest stands in. */
+function someOf(by) {
+    return [...by.slice(0, 1), ...(by.length > 1 ? [`${by.length - 1} more`] : [])].join(' and ');
+}
+
+;// CONCATENATED MODULE: ./src/action/repository-inputs.ts
+/** The inputs that name repositories. Where capitals in names mean nothing, they are made small before anything else. */
+
+
+
+
+
+
+/** @param text of the input `repositories` */
+function readRepositories(text, { family, env, isNarrowing }, mistake) {
+    const isOfGitHub = family?.isOfGitHub === true;
+    const patterns = entriesOf(foldNames(text, family), /[\n,]/);
+    const good = patterns.filter((pattern) => {
+        const isOwnerless = isOfGitHub && isRepository(pattern) && !pattern.includes('/');
+        const wrong = patternMistake(pattern) ?? (isOwnerless ? 'without its owner' : undefined);
+        if (wrong !== undefined) {
+            mistake('repositories', `repository names and globs such as \`team/app\`, \`team/**\` or \`!team/legacy-*\`, in lower case; this one is ${wrong}`, pattern);
+        }
+        return wrong === undefined;
+    });
+    const named = { selection: selectRepositories(good), namespaces: namespacesOf(good) };
+    if (!isOfGitHub || good.length < patterns.length) {
+        return named;
+    }
+    const own = foldNames(env['GITHUB_REPOSITORY'] ?? '', family);
+    const owner = own.slice(0, Math.max(0, own.indexOf('/')));
+    const isDefault = patterns.length === 0 && !isNarrowing;
+    const isKnown = isDefault ? owner !== '' && isRepository(own) : owner !== '' || isNarrowing;
+    if (named.namespaces.length === 0 && !isKnown) {
+        const why = own === '' ? "isn't set" : `is "${shorten(own)}", which no image can be called`;
+        const takes = 'names with their owner such as `owner/app`, or globs such as `owner/**`';
+        mistake('repositories', takes, text, `the default comes from GITHUB_REPOSITORY, which ${why}`);
+        return named;
+    }
+    return {
+        selection: isDefault ? selectRepositories([own]) : named.selection,
+        namespaces: named.namespaces.length > 0 || owner === '' ? named.namespaces : [owner],
+    };
+}
+/**
+ * In GitHub's names capitals mean nothing, and expressions such as `github.repository` have them. ASCII alone: other
+ * letters are in no name, and must not become one that is.
+ */
+function foldNames(text, family) {
+    return family?.isOfGitHub === true
+        ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+        : text;
+}
+/** @returns the text of the input `digests`, with the names in front of digests folded */
+function readDigests(family) {
+    // A path of the storage or a line of a log stays as it is.
+    return getInput('digests').replace(/[^\s@"]+(?=@sha)/g, (name) => foldNames(name, family));
+}
+/**
+ * Reads `protect`.
+ *
+ * @param host of the registry, with its port
+ */
+function readProtected(host, family, mistake) {
+    const text = foldNames(getInput('protect'), family);
+    return readProtect(text, host, (entry, behindHost) => {
+        const takes = behindHost === undefined
+            ? 'digests, `repository@sha256:…` and repository names or globs such as `team/**`, without exclusions'
+            : `the host of this registry with its port or not at all: \`${host}/${shorten(behindHost)}\` or ` +
+                `\`${shorten(behindHost)}\`, and \`${host}/${shorten(entry)}\` for a repository whose name begins so`;
+        mistake('protect', takes, entry);
+    });
+}
+
+;// CONCATENATED MODULE: ./src/action/inputs.ts
+/**
+ * The only reader of inputs. Collects every mistake before it reports them, sends no request, and masks
+ * what is secret before anything else can print it.
+ */
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+const MOST_CONCURRENCY = 128;
+/** Where the family doesn't say another. */
+const USUAL_CONCURRENCY = 16;
+const MOST_KEPT = 1_000_000;
+/** The two spellings of booleans beside these, `yes` and `on`, are strings in YAML 1.2. */
+const FLAGS = new Map([
+    ...['true', 'True', 'TRUE'].map((text) => [text, true]),
+    ...['false', 'False', 'FALSE'].map((text) => [text, false]),
+]);
+/** What a run does instead of the usual. They exclude each other. */
+const MODES = ['plan-file', 'apply-plan', 'restore-from'];
+/** @throws CodedError that names every input that is wrong, what it got and what it takes */
+function readSettings() {
+    const mistakes = [];
+    const settings = readInputs(mistakes, (input, takes, got, why) => {
+        const given = got === undefined ? ':' : got === '' ? ' is empty' : ` is "${shorten(got)}"`;
+        const wrong = (why === undefined ? '' : `: ${why}`) + (got === undefined ? '' : ';');
+        mistakes.push(`${input}${given}${wrong} it takes ${takes}`);
+        return undefined;
+    });
+    if (mistakes.length > 0) {
+        throw new CodedError(`${count(mistakes.length, 'mistake')} in the inputs, and nothing was done:\n` +
+            mistakes.map((text) => `- ${text}`).join('\n'), 'inputs-invalid');
+    }
+    // Without a mistake, only what is optional is undefined.
+    return settings;
+}
+/** @returns the settings, with `undefined` for what is mistaken */
+function readInputs(mistakes, mistake) {
+    const read = (input, otherwise, parse) => {
+        const text = getInput(input) || otherwise;
+        return parse(text, (takes, why) => mistake(input, takes, text, why));
+    };
+    const login = readLogin(mistake);
+    const { family, ...place } = readRegistry(process.env, mistake);
+    const githubToken = readGithubToken(family, mistake);
+    const insecure = read('insecure', 'false', flagOf);
+    const dryRun = read('dry-run', 'false', flagOf);
+    const ca = readCaFile(getInput('ca-file'), mistake);
+    const digestsFiles = entriesOf(getInput('digests-file'));
+    for (const file of digestsFiles) {
+        checkPath('digests-file', file, 'paths of files, one per line', mistake);
+    }
+    const gracePeriod = read('grace-period', '24h', durationOf);
+    const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) => text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'));
+    const ledger = read('ledger-repository', 'auto', (text, wrong) => ledgerOf(foldNames(text, family), wrong));
+    const usual = String(family?.concurrency ?? USUAL_CONCURRENCY);
+    const concurrency = read('concurrency', usual, countFrom(1, MOST_CONCURRENCY));
+    const keepUntagged = read('keep-untagged', '0', countFrom(0, MOST_KEPT));
+    const protection = readProtected(place.registry?.host ?? '', family, mistake);
+    const verify = read('verify', 'true', flagOf);
+    const modes = readModes(dryRun === true, mistake, mistakes);
+    const isNarrowing = modes.applyPlan !== undefined || modes.restoreFrom !== undefined;
+    const surroundings = { family, env: process.env, isNarrowing };
+    const repositories = readRepositories(getInput('repositories'), surroundings, mistake);
+    const maxDeletes = read('max-deletes', '', maxDeletesOf);
+    const reportFile = getInput('report-file') || undefined;
+    const backupDirectory = getInput('backup-dir') || defaultBackupDirectory();
+    if (modes.restoreFrom === undefined) {
+        checkPlaces(dryRun === true ? { planFile: modes.planFile, reportFile } : { backupDirectory, reportFile }, [
+            ['apply-plan', modes.applyPlan ?? ''],
+            ['ca-file', getInput('ca-file')],
+            ...digestsFiles.map((file) => ['digests-file', file]),
+        ], mistake);
+    }
+    return {
+        ...place,
+        login,
+        githubToken,
+        insecure,
+        ca,
+        ...repositories,
+        digests: readDigests(family),
+        digestsFiles,
+        dryRun,
+        gracePeriod,
+        danglingReferrers,
+        keepUntagged,
+        protection,
+        protectFiles: entriesOf(getInput('protect-files')).filter((line) => !line.startsWith('#')),
+        // Someone has seen what the plan deletes, so it is limited only if the input is given.
+        maxDeletes: maxDeletes ?? (modes.applyPlan === undefined ? DEFAULT_MAX_DELETES : undefined),
+        verify,
+        backupDirectory,
+        ...modes,
+        ledger,
+        concurrency,
+        reportFile,
+    };
+}
+function flagOf(text, wrong) {
+    return FLAGS.get(text) ?? wrong('`true` or `false`');
+}
+function readModes(dryRun, mistake, mistakes) {
+    const given = MODES.filter((name) => getInput(name)).map((name) => `\`${name}\``);
+    if (given.length > 1) {
+        const names = new Intl.ListFormat('en-GB').format(given);
+        mistakes.push(`${names} exclude each other: give one of them`);
+        return {};
+    }
+    const [planFile, applyPlan, restoreFrom] = MODES.map((name) => getInput(name) || undefined);
+    if (planFile !== undefined && !dryRun) {
+        const takes = 'a path together with `dry-run: true`, since only a dry-run writes a plan';
+        mistake('plan-file', takes, planFile);
+    }
+    if (applyPlan !== undefined) {
+        const takes = 'the path of a plan that a dry-run wrote as its `plan-file`';
+        checkPath('apply-plan', applyPlan, takes, mistake);
+    }
+    if (restoreFrom !== undefined) {
+        const takes = 'a directory that a run of this action left as its `backup-dir`';
+        checkPath('restore-from', restoreFrom, takes, mistake, 'directory');
+    }
+    return { planFile, applyPlan, restoreFrom };
+}
+function countFrom(least, most) {
+    return (text, wrong) => {
+        const value = /^\d{1,7}$/.test(text) ? Number(text) : -1;
+        return value >= least && value <= most
+            ? value
+            : wrong(`a whole number from ${String(least)} to ${String(most)}`);
+    };
+}
+function maxDeletesOf(text, wrong) {
+    const [, amount, percent] = /^(\d{1,9}|\d{1,3}(?:\.\d{1,6})?(?=%))(%)?$/.exec(text) ?? [];
+    const number = Number(amount);
+    if (text === '') {
+        return undefined;
+    }
+    if (percent === undefined && Number.isSafeInteger(number)) {
+        return { kind: 'count', count: number };
+    }
+    return number <= 100
+        ? { kind: 'share', percent: number, exempt: 0 }
+        : wrong('a whole number of manifests for the run, or a share of each repository such as `30%`, up to `100%`');
+}
+/** GitHub's runner empties it after the job. Elsewhere it is in the system's directory for temporary files. */
+function defaultBackupDirectory() {
+    return external_node_path_default().join(process.env['RUNNER_TEMP'] || (0,external_node_os_namespaceObject.tmpdir)(), 'registry-manifest-cleanup-backup');
+}
+function durationOf(text, wrong) {
+    const takes = 'a duration with its unit, such as `90m`, `24h` or `7d` (`m`, `h`, `d`, `w`, `y`, or words such as `2 weeks`), ' +
+        'or `0` to switch it off';
+    const duration = parseDuration(text);
+    return typeof duration === 'number' ? duration : wrong(takes, duration.why || undefined);
+}
+function ledgerOf(text, wrong) {
+    if (text === 'off' || text === 'auto') {
+        return { kind: text };
+    }
+    return isRepository(text)
+        ? { kind: 'named', repository: text }
+        : wrong('a repository name such as `team/ledger`, `auto` or `off`');
+}
+
+;// CONCATENATED MODULE: ./src/action/log.ts
+/**
+ * What goes to the job's log. Every line passes through here, so that no text from a registry can be
+ * taken for a workflow command by the runner, and no secret is printed.
+ */
+
+
+/** @param redact takes the run's secrets out of a text */
+function createLog(redact) {
+    const safe = (text) => printable(text);
+    const line = (text) => safe(redact(text));
+    // Redacted as a whole: a secret may have lines of its own.
+    const lines = (text) => redact(text).split('\n').map(safe).join('\n');
+    return {
+        info: (text) => info(line(text)),
+        group: (title, body) => {
+            startGroup(line(title));
+            body.forEach((text) => info(line(text)));
+            endGroup();
+        },
+        warning: (message) => warning(lines(message)),
+        error: (message) => error(lines(message)),
+        debug: (text) => {
+            // The runner drops debug lines unless it was asked for them, but not before it has read them all.
+            if (isDebug()) {
+                core_debug(line(text));
+            }
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/candidate.ts
+
+
+/** of lines that are not understood */
+const MOST_EXAMPLES = 5;
+/** A file can't be read, or too much is named. The message names the input and every such path, and says what to do. */
+class IntakeError extends CodedError {
+    name = 'IntakeError';
+    constructor(message, options) {
+        super(message, 'digests-file-unusable', options);
+    }
+}
+class Candidates {
+    byRepository = new Map();
+    #most;
+    #count = 0;
+    /** @param most manifests that may be named */
+    constructor(most) {
+        this.#most = most;
+    }
+    /** @throws IntakeError when more manifests are named than a run can hold */
+    add(repository, digest) {
+        let digests = this.byRepository.get(repository);
+        if (digests === undefined) {
+            digests = new Set();
+            this.byRepository.set(copyOf(repository), digests);
+        }
+        if (!digests.has(digest)) {
+            digests.add(copyOf(digest));
+            this.#count += 1;
+        }
+        if (this.#count > this.#most) {
+            throw new IntakeError(`digests-file: more than ${number(this.#most)} manifests are named. Give a part of the listing at a time, such ` +
+                'as that of some repositories');
+        }
+    }
+}
+/** A string cut out of a chunk keeps the whole chunk in memory; a gigabyte of them would stay. */
+function copyOf(text) {
+    return Buffer.from(text).toString();
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/split.ts
+/**
+ * Cuts a stream of mixed text into lines and JSON objects, which may stretch over many lines. The
+ * brackets and commas of a top-level array are separators, so that its elements stream one by one.
+ * Never holds more than one line or one object; where the chunks end never changes the result.
+ */
+
+const split_MIB = 1024 * 1024;
+const LIMITS = { line: split_MIB, json: 32 * split_MIB, values: 2_000_000 };
+/** Length of what is shown of a JSON object or of a line that is too long. */
+const split_SHOWN = 200;
+/**
+ * Calls `visit` with each piece, in order. (A callback, because awaiting each line of a gigabyte would
+ * cost more than reading it.)
+ */
+async function split(chunks, visit, limits = LIMITS) {
+    const splitter = new Splitter(visit, limits);
+    for await (const chunk of chunks) {
+        splitter.push(chunk);
+    }
+    splitter.end();
+}
+/** What JSON has outside of strings, brackets and commas: any other character shows that the text isn't JSON. */
+const PLAIN = new Set(' \t\r:0123456789+-.eEtrufalsn');
+const NO_SEPARATOR = /[^ \t\r,[\]\uFEFF]/;
+/** Where something other than separators begins; the length when there is nothing else. */
+function startOf(text) {
+    const at = text.search(NO_SEPARATOR);
+    return at < 0 ? text.length : at;
+}
+/** An object that is being read, with the beginning of its first line before it. */
+class OpenObject {
+    text;
+    /** also when the text is cut */
+    length;
+    /** where in the text the object begins */
+    start;
+    lineFeeds = 0;
+    values = 0;
+    depth = 0;
+    #isInString = false;
+    #isEscaped = false;
+    constructor(before) {
+        this.text = before;
+        this.length = before.length;
+        this.start = before.length;
+    }
+    /** @returns where the object ends in the chunk (`depth` is 0), or isn't valid JSON; the length when it goes on */
+    scan(chunk, from) {
+        for (let at = from; at < chunk.length; at += 1) {
+            const char = chunk.charAt(at);
+            if (this.#isInString) {
+                if (char === '\n') {
+                    return at;
+                }
+                this.#isInString = this.#isEscaped || char !== '"';
+                this.#isEscaped = !this.#isEscaped && char === '\\';
+            }
+            else if (char === '{' || char === '[') {
+                this.depth += 1;
+                this.values += 1;
+            }
+            else if (char === '"') {
+                this.#isInString = true;
+            }
+            else if (char === ',') {
+                this.values += 1;
+            }
+            else if (char === '\n') {
+                this.lineFeeds += 1;
+            }
+            else if (char === '}' || char === ']') {
+                this.depth -= 1;
+                if (this.depth === 0) {
+                    return at + 1;
+                }
+            }
+            else if (!PLAIN.has(char)) {
+                return at;
+            }
+        }
+        return chunk.length;
+    }
+}
+class Splitter {
+    #visit;
+    #limits;
+    #shown;
+    /** number of the line that is being read, or on which the open object begins */
+    #line = 1;
+    #held = '';
+    /** this line is known to begin with no object, or with what turned out to be none */
+    #isText = false;
+    /** `reported` when it belongs to an object that is too long, and was shown already */
+    #skipping = 'no';
+    #open;
+    constructor(visit, limits) {
+        this.#visit = visit;
+        this.#limits = limits;
+        this.#shown = Math.min(split_SHOWN, limits.line, limits.json);
+    }
+    push(chunk) {
+        let at = 0;
+        while (at < chunk.length) {
+            at = this.#open === undefined ? this.#readLine(chunk, at) : this.#scan(this.#open, chunk, at);
+        }
+    }
+    end() {
+        if (this.#open !== undefined) {
+            this.#giveUp(this.#open);
+        }
+        this.#finishLine();
+    }
+    /** Reads to the end of the line or the beginning of an object; returns where to go on. */
+    #readLine(chunk, at) {
+        const feed = chunk.indexOf('\n', at);
+        const end = feed < 0 ? chunk.length : feed;
+        if (this.#skipping === 'no') {
+            const text = this.#held + chunk.slice(at, end);
+            if (!this.#isText) {
+                const start = startOf(text);
+                if (text.charAt(start) === '{' && start <= this.#limits.line) {
+                    const before = this.#held.length;
+                    this.#held = '';
+                    this.#open = new OpenObject(text.slice(0, start));
+                    return at + start - before;
+                }
+                this.#isText = start < text.length;
+            }
+            const isTooLong = text.length > this.#limits.line;
+            this.#held = isTooLong ? text.slice(0, this.#shown) : text;
+            this.#skipping = isTooLong ? 'line' : 'no';
+        }
+        if (feed < 0) {
+            return end;
+        }
+        this.#finishLine();
+        return feed + 1;
+    }
+    #finishLine() {
+        const [line, text] = [this.#line, this.#held];
+        if (this.#skipping === 'line') {
+            this.#visit({ kind: 'too-long', line, text });
+        }
+        else if (this.#skipping === 'no' && startOf(text) < text.length) {
+            this.#visit({ kind: 'line', line, text: text.endsWith('\r') ? text.slice(0, -1) : text });
+        }
+        this.#held = '';
+        this.#isText = false;
+        this.#skipping = 'no';
+        this.#line += 1;
+    }
+    /** Reads to the object's end, or to where it turns out to be none; returns where to go on. */
+    #scan(open, chunk, from) {
+        const at = open.scan(chunk, from);
+        open.text += chunk.slice(from, at);
+        open.length += at - from;
+        if (this.#isTooLong(open)) {
+            open.text = open.text.slice(0, open.start + this.#shown);
+        }
+        if (open.depth === 0) {
+            this.#close(open);
+        }
+        else if (at < chunk.length) {
+            this.#giveUp(open);
+        }
+        return at;
+    }
+    #isTooLong(open) {
+        return open.length - open.start > this.#limits.json;
+    }
+    #close(open) {
+        if (this.#isTooLong(open) || open.values > this.#limits.values) {
+            this.#dropTooLong(open);
+            return;
+        }
+        const source = open.text.slice(open.start);
+        const value = tryJson(source);
+        if (value === undefined) {
+            this.#giveUp(open);
+            return;
+        }
+        this.#visit({ kind: 'json', line: this.#line, value, text: source.slice(0, this.#shown) });
+        this.#open = undefined;
+        this.#line += open.lineFeeds;
+    }
+    /** Hands out as lines what was taken for an object. The last of them may go on. */
+    #giveUp(open) {
+        if (this.#isTooLong(open)) {
+            this.#dropTooLong(open);
+            this.#skipping = 'reported';
+            return;
+        }
+        this.#open = undefined;
+        this.#isText = true;
+        for (let at = 0; at < open.text.length; this.#isText = true) {
+            at = this.#readLine(open.text, at);
+        }
+    }
+    #dropTooLong(open) {
+        this.#open = undefined;
+        const text = open.text.slice(open.start, open.start + this.#shown);
+        this.#visit({ kind: 'too-long', line: this.#line, text });
+        this.#line += open.lineFeeds;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/storage-path.ts
+/**
+ * Paths of Distribution's storage, as listings print them. A path names a manifest by a revision or by
+ * an entry of a tag's history; it must never do so by a layer or a blob.
+ * Layout: distribution/registry/storage/paths.go.
+ */
+
+
+const storage_path_MANIFESTS = '/_manifests/';
+/** After `_manifests/`: the algorithm and the hex digits, then the file itself or nothing. */
+const LINK = /(?:revisions|tags\/[^/\s]+\/index)\/(sha256|sha512)\/([0-9a-f]+)(?:\/(?:link)?)?(?=[\s"',:;)\]]|$)/y;
+const BELOW_ALGORITHM = /(?:revisions|tags\/[^/\s]+\/index)\/[^/\s]+\/[^/\s]/y;
+const STORAGE = /(?:^|[\s/"'])(?:_layers|_uploads|_manifests|docker\/registry\/v2|blobs\/(?:sha256|sha512))(?=[/\s"',:]|$)/;
+/** Every storage driver keeps this below its root directory or prefix. */
+const ROOT = /(?:^|\/)docker\/registry\/v2\/repositories\//;
+const REPOSITORIES = /(?:^|\/)repositories\//;
+/**
+ * The repository of a path that ends before `/_manifests`. Below the storage's own root the name begins
+ * after the first `repositories`, because a name may have such a component too. Listings made inside
+ * `repositories/` begin with `./`.
+ */
+function repositoryOf(path) {
+    const root = ROOT.exec(path) ?? REPOSITORIES.exec(path);
+    if (root !== null) {
+        return path.slice(root.index + root[0].length);
+    }
+    return path.startsWith('./') ? path.slice(2) : undefined;
+}
+/** A listing's last column. (Columns end with white space; log lines and CSV quote the path.) */
+function lastWord(text) {
+    // Not a regular expression: one that ends with `$` takes quadratic time on long lines.
+    const ends = [' ', '\t', '"', "'"].map((char) => text.lastIndexOf(char));
+    return text.slice(Math.max(...ends) + 1);
+}
+/** What a line of a storage listing names, or `undefined` when it shows no path of the storage. */
+function readStoragePath(line) {
+    const text = line.includes('\\') ? line.replaceAll('\\', '/') : line;
+    const at = text.indexOf(storage_path_MANIFESTS);
+    if (at >= 0) {
+        LINK.lastIndex = at + storage_path_MANIFESTS.length;
+        const link = LINK.exec(text);
+        if (link !== null) {
+            const repository = repositoryOf(lastWord(text.slice(0, at)));
+            const digest = link.slice(1).join(':');
+            return repository !== undefined && isRepository(repository) && isDigest(digest)
+                ? { kind: 'manifest', repository, digest }
+                : { kind: 'malformed' };
+        }
+        BELOW_ALGORITHM.lastIndex = at + storage_path_MANIFESTS.length;
+        if (BELOW_ALGORITHM.test(text)) {
+            return { kind: 'malformed' };
+        }
+    }
+    return STORAGE.test(text) ? { kind: 'known' } : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/line.ts
+/**
+ * What one line of text says by itself: a reference, a path of the storage, or a line of the garbage
+ * collector. Pure; what a line means only together with its neighbours is for transcript.ts.
+ */
+
+
+
+
+const line_UNKNOWN = { kind: 'unknown' };
+/** What `docker logs --timestamps` and log collectors put in front. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)\s+/;
+const LOGRUS = /^time="?[^\s"]+"? level=[a-z]+ /;
+const LISTING_TOTALS = /^(?:total \d+|TOTAL: \d+ objects?, .*|Total (?:Objects|Size): .*)$/;
+/** The columns of `ls -l` and `find -ls`; the name is the last of them. */
+const LISTING_ROW = /^(?:\d+\s+\d+\s+)?[-bcdlps][-rwxsStT]{9}[.+@]?\s/;
+/** Braces are left to JSON behind a log's words. */
+const line_WORD = /^[^\s{}]{1,1024}$/;
+const LONGEST_WORD = 1024;
+const MARKING = /^(\S+): marking (manifest|blob) (\S+)$/;
+const LAYER_LINK = /^(\S+): layer link eligible for deletion: \S+$/;
+/** 3.x prints a Go struct: `{repository digest [tag tag]}`. */
+const ELIGIBLE = /^manifest eligible for deletion: (?:\{(\S+) (\S+) \[[^\]]*\]\}|(\S+))$/;
+const COLLECTOR_OTHERS = /^(?:blob eligible for deletion: \S+|\d+ blobs marked, \d+ blobs and \d+ manifests eligible for deletion|manifest tags path of repository \S+ does not exist)$/;
+/**
+ * @param text one line without its end
+ * @param registryHost `host` or `host:port` of the registry to clean
+ */
+function readLine(text, registryHost) {
+    const line = text.trim().replace(TIMESTAMP, '');
+    if (line === '' || line.startsWith('#')) {
+        return { kind: 'ignored' };
+    }
+    if (line.includes('@sha') && !LOGRUS.test(line)) {
+        return parsePinned(line, registryHost);
+    }
+    const path = readStoragePath(line);
+    if (path !== undefined) {
+        return path.kind === 'malformed'
+            ? { kind: 'unknown', note: 'a path of the storage without a valid repository and digest' }
+            : path;
+    }
+    if (LOGRUS.test(line) || LISTING_TOTALS.test(line)) {
+        return { kind: 'noise' };
+    }
+    return readCollector(line) ?? readWord(line);
+}
+function readWord(line) {
+    if (LISTING_ROW.test(line)) {
+        const path = lastWord(line);
+        return path.length <= LONGEST_WORD ? { kind: 'word', path } : line_UNKNOWN;
+    }
+    if (!line_WORD.test(line)) {
+        return line_UNKNOWN;
+    }
+    return isRepository(line)
+        ? { kind: 'word', path: line, repository: line }
+        : { kind: 'word', path: line.replace(/:$/, '') };
+}
+/** Format: distribution/registry/storage/garbagecollect.go, as 2.8.2 and 3.1.1 print it. */
+function readCollector(line) {
+    const marking = MARKING.exec(line);
+    if (marking !== null) {
+        const [, repository, what, digest] = marking;
+        const manifest = collected(repository, digest);
+        return what === 'manifest' || manifest.kind === 'unknown' ? manifest : collected(repository);
+    }
+    const eligible = ELIGIBLE.exec(line);
+    if (eligible !== null) {
+        const [, repository, named, alone] = eligible;
+        return collected(repository, named ?? alone);
+    }
+    return LAYER_LINK.test(line) || COLLECTOR_OTHERS.test(line) ? { kind: 'collector' } : undefined;
+}
+function collected(repository, digest) {
+    const isValid = repository === undefined || isRepository(repository);
+    return isValid && (digest === undefined || isDigest(digest))
+        ? { kind: 'collector', repository, digest }
+        : line_UNKNOWN;
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/notification.ts
+/**
+ * Manifests that Distribution's notifications name: `…events.v1+json` of 2.x and `…events.v2+json` of
+ * 3.x, which differ in no field that is read here. Pure. Blobs must never become candidates.
+ * Format: distribution/notifications/event.go.
+ */
+
+
+
+
+
+const RepositorySchema = pipe(string(), check(isRepository));
+const EventSchema = object({
+    action: string(),
+    target: object({
+        repository: RepositorySchema,
+        mediaType: nullish(string(), ''),
+        digest: nullish(string(), ''),
+        references: nullish(array(object({ mediaType: string(), digest: string() })), []),
+    }),
+});
+const EnvelopeSchema = object({ events: array(unknown()) });
+const EventLikeSchema = object({ action: unknown(), target: unknown() });
+/** @returns `undefined` when the value is neither an envelope nor an event; the elements of a list come one by one */
+function readNotification(value) {
+    const isEnvelope = is(EnvelopeSchema, value);
+    if (!isEnvelope && !is(EventLikeSchema, value)) {
+        return undefined;
+    }
+    const manifests = [];
+    let complete = true;
+    for (const event of isEnvelope ? value.events : [value]) {
+        const parsed = inForm(EventSchema, event);
+        if (parsed === undefined) {
+            complete = false;
+            continue;
+        }
+        const { repository } = parsed.target;
+        const digests = digestsOf(parsed);
+        complete &&= digests.every(isDigest);
+        manifests.push(...digests.filter(isDigest).map((digest) => ({ repository, digest })));
+    }
+    return { manifests, complete };
+}
+/**
+ * Events without a media type, as some write them by hand. `mount` is of blobs only; what a `delete` names
+ * no longer exists, and may have been a blob.
+ */
+const MANIFEST_ACTIONS = new Set(['push', 'pull']);
+/**
+ * Docker schema 1 is left out: it can't be verified, and a pull by an old client reports the digest of a
+ * conversion that the registry does not even keep.
+ */
+function digestsOf({ action, target }) {
+    const { mediaType, digest, references } = target;
+    const isManifest = mediaType === '' ? MANIFEST_ACTIONS.has(action) : isManifestType(mediaType);
+    return [
+        ...(isManifest ? [digest] : []),
+        ...references.filter((entry) => isManifestType(entry.mediaType)).map((entry) => entry.digest),
+    ];
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/transcript.ts
+/**
+ * What the pieces of one source say in their order: to which repository the garbage collector's lines
+ * belong, which directory `ls -R` is in, and whether a single word heads something that is known.
+ * Reads no files and keeps no more than the words that are still waiting for their meaning.
+ */
+
+
+
+
+
+
+/** A registry may have many repositories without manifests: the collector prints their bare names. */
+const WAITING_WORDS = 10_000;
+/** So much of a word that waits is kept, to show to people. */
+const WAITING_TEXT = 1200;
+/** Longer than any file system and any store of objects allows. */
+const LONGEST_PATH = 4096;
+const EXAMPLE_LENGTH = 120;
+/** Before the entries of each directory `ls -R` prints its path. */
+function directoryOf(text) {
+    const line = text.trim();
+    if (!line.endsWith(':') || line.length > LONGEST_PATH || /\s/.test(line)) {
+        return undefined;
+    }
+    return line === '.:' || line.includes('/') ? line.slice(0, -1) : undefined;
+}
+class Transcript {
+    understood = 0;
+    notUnderstood = 0;
+    examples = [];
+    #options;
+    #waiting = [];
+    /** of the garbage collector's lines */
+    #repository;
+    /** whose entries `ls -R` is listing */
+    #directory;
+    constructor(options) {
+        this.#options = options;
+    }
+    add(piece) {
+        switch (piece.kind) {
+            case 'line':
+                this.#addLine(piece.line, piece.text);
+                break;
+            case 'json':
+                this.#settle();
+                this.#addNotified(piece.line, piece.text, readNotification(piece.value));
+                break;
+            case 'too-long':
+                this.#settle();
+                this.#miss(piece.line, piece.text, 'too long');
+        }
+    }
+    /** Must be called after the last piece. */
+    end() {
+        this.#settle();
+    }
+    #addLine(line, text) {
+        const { reading, path } = this.#read(text);
+        switch (reading.kind) {
+            case 'ignored':
+                break;
+            case 'noise':
+                this.understood += 1;
+                break;
+            case 'known':
+            case 'manifest':
+                this.#settleAbove(path);
+                this.understood += 1;
+                if (reading.kind === 'manifest') {
+                    this.#options.candidates.add(reading.repository, reading.digest);
+                }
+                break;
+            case 'collector':
+                this.#settle(({ isRepository }) => isRepository);
+                this.#addCollected(line, text, reading);
+                break;
+            case 'word':
+                this.#wait({ line, text, path, isRepository: reading.repository !== undefined });
+                this.#repository = reading.repository ?? this.#repository;
+                break;
+            case 'unknown':
+                this.#settle();
+                this.#addNotified(line, text, embeddedNotification(text), reading.note);
+        }
+    }
+    /** A line by itself, or as an entry of the directory that `ls -R` is in. */
+    #read(text) {
+        const alone = readLine(text, this.#options.registryHost);
+        const directory = this.#directory;
+        if (alone.kind !== 'word' || directory === undefined || alone.path.includes('/')) {
+            this.#directory = directoryOf(text) ?? directory;
+            return { reading: alone, path: alone.kind === 'word' ? alone.path : text };
+        }
+        const path = `${directory}/${alone.path}`;
+        const joined = readLine(path, this.#options.registryHost);
+        const isStorage = joined.kind === 'manifest' || joined.kind === 'known';
+        return { reading: isStorage ? joined : alone, path };
+    }
+    #addCollected(line, text, reading) {
+        const repository = reading.repository ?? this.#repository;
+        this.#repository = repository;
+        if (reading.digest === undefined) {
+            this.understood += 1;
+        }
+        else if (repository === undefined) {
+            this.#miss(line, text, 'no line before it names the repository');
+        }
+        else {
+            this.understood += 1;
+            this.#options.candidates.add(repository, reading.digest);
+        }
+    }
+    #addNotified(line, text, notified, note) {
+        for (const { repository, digest } of notified?.manifests ?? []) {
+            this.#options.candidates.add(repository, digest);
+        }
+        if (notified?.complete === true) {
+            this.understood += 1;
+        }
+        else {
+            const why = notified === undefined ? note : 'an event without a valid repository or digest';
+            this.#miss(line, text, why);
+        }
+    }
+    #settleAbove(line) {
+        if (this.#waiting.length > 0) {
+            const path = lastWord(line.trimEnd());
+            this.#settle((word) => path.startsWith(word.path.endsWith('/') ? word.path : `${word.path}/`));
+        }
+    }
+    #wait(word) {
+        if (this.#waiting.length >= WAITING_WORDS) {
+            this.#settle();
+        }
+        // Copied: what is cut out of a line keeps the whole line, and ten thousand of a megabyte each are too many.
+        this.#waiting.push({
+            ...word,
+            text: copyOf(word.text.slice(0, WAITING_TEXT)),
+            path: copyOf(word.path),
+        });
+    }
+    /**
+     * Decides about the words before a line: a repository's name is the collector's heading when a line of
+     * the collector follows, and any word is a directory when a path below it follows.
+     */
+    #settle(isExplained = (_) => false) {
+        for (const word of this.#waiting) {
+            if (isExplained(word)) {
+                this.understood += 1;
+            }
+            else {
+                this.#miss(word.line, word.text);
+            }
+        }
+        this.#waiting = [];
+    }
+    /** The texts come from files that anyone may have written, and are made safe to print here. */
+    #miss(line, text, note) {
+        this.notUnderstood += 1;
+        if (this.examples.length < MOST_EXAMPLES) {
+            const end = note === undefined ? '' : ` (${printable(note, EXAMPLE_LENGTH / 2)})`;
+            this.examples.push({
+                where: printable(this.#options.where(line)),
+                text: printable(text, EXAMPLE_LENGTH - end.length) + end,
+            });
+        }
+    }
+}
+/** Log collectors put their own words in front of the JSON. */
+function embeddedNotification(text) {
+    const line = text.trim().replace(/,$/, '');
+    const start = line.indexOf('{');
+    return start < 0 || !line.endsWith('}')
+        ? undefined
+        : readNotification(tryJson(line.slice(start)));
+}
+
+;// CONCATENATED MODULE: ./src/run/candidates/intake.ts
+/**
+ * Reads `digests` and the files of `digests-file` into candidates. The only one here that opens files;
+ * it streams them, so that a gigabyte needs no more memory than the digests that it names.
+ */
+
+
+
+
+
+
+
+
+
+const CHUNK_BYTES = 256 * 1024;
+/** They need less than half a GiB, and a run could not read so many manifests in a day. */
+const MOST_CANDIDATES = 2_000_000;
+const NOTHING = { understood: 0, notUnderstood: 0, examples: [] };
+const FORMATS = 'docs/finding-orphans.md lists what a line may be';
+/** @throws IntakeError naming all files that are missing or can't be read; or when too much is named */
+async function readIntake({ digests, files, registryHost, most = MOST_CANDIDATES, mistake, warning, }) {
+    const candidates = new Candidates(most);
+    const read = async (chunks, where) => {
+        const transcript = new Transcript({ candidates, registryHost, where });
+        await split(chunks, (piece) => transcript.add(piece));
+        transcript.end();
+        return transcript;
+    };
+    const given = await read([digests], (line) => `digests line ${line}`);
+    if (given.notUnderstood > 0) {
+        mistake?.(`digests: ${linesOf(given.notUnderstood)} not understood: ${examplesOf(given)}. Correct or remove them: a line is ` +
+            '`repository@sha256:…`, or what docs/finding-orphans.md lists');
+    }
+    const all = [given];
+    const unread = [];
+    for (const path of new Set(files)) {
+        const chunks = streamRegular(path, { highWaterMark: CHUNK_BYTES });
+        const found = await read(chunks, (line) => `${path}:${line}`).catch((error) => {
+            if (codeOf(error) === '' && !(error instanceof UnusablePath)) {
+                throw error;
+            }
+            unread.push(intake_whyUnread(path, error));
+            return NOTHING;
+        });
+        all.push(found);
+        const lines = found.understood + found.notUnderstood;
+        const shown = `"${printable(path)}"`;
+        if (found.understood === 0 && lines > 0) {
+            mistake?.(`digests-file: no line of ${shown} is understood, of ${number(lines)}: ${examplesOf(found)}. Is it the right ` +
+                `file? ${FORMATS}`);
+        }
+        else if (found.notUnderstood > 0) {
+            warning?.(coded(`digests-file: ${linesOf(found.notUnderstood)} not understood of the ${number(lines)} in ${shown}, and skipped: ` +
+                `${examplesOf(found)}. ${FORMATS}`, 'digests-not-understood'));
+        }
+    }
+    if (unread.length > 0) {
+        throw new IntakeError(`digests-file: ${unread.join('; ')}`);
+    }
+    return {
+        candidates: candidates.byRepository,
+        understood: all.reduce((sum, { understood }) => sum + understood, 0),
+        notUnderstood: all.reduce((sum, { notUnderstood }) => sum + notUnderstood, 0),
+        examples: all.flatMap(({ examples }) => examples).slice(0, MOST_EXAMPLES),
+    };
+}
+function linesOf(lines) {
+    return `${count(lines, 'line')} ${lines === 1 ? 'is' : 'are'}`;
+}
+function examplesOf({ examples, notUnderstood }) {
+    const more = notUnderstood - examples.length;
+    return (examples.map(({ where, text }) => `${where}: "${text}"`).join('; ') +
+        (more > 0 ? ` and ${number(more)} more` : ''));
+}
+function intake_whyUnread(path, error) {
+    const shown = `"${printable(path)}"`;
+    return ['ENOENT', 'ENOTDIR'].includes(codeOf(error))
+        ? `${shown} does not exist: check the path, which is relative to the working directory, and that an earlier step wrote the file`
+        : `${shown} can't be read: ${whyNot(error, 'reading it fails')}. Give a regular file that the user of this job can read`;
+}
+
+;// CONCATENATED MODULE: ./src/plan/approval.ts
+/**
+ * Reads a plan that an earlier dry-run wrote (docs/plan-file.md, docs/plan-file.schema.json): the manifests that
+ * may be deleted, and no others. Pure. All else that the file says is for people: each manifest is judged again.
+ */
+
+
+
+
+
+
+/** The version of the plan file. A change that breaks its readers raises it. */
+const PLAN_VERSION = 1;
+/** The plan can't be carried out. The message says why and what to do; nothing was done. */
+class ApprovalError extends CodedError {
+    name = 'ApprovalError';
+    constructor(message, options) {
+        super(message, 'apply-plan-unusable', options);
+    }
+}
+const AGAIN = 'a run with `dry-run: true` and `plan-file`';
+/** A message may quote the file, which anybody may have written. In characters. */
+const approval_QUOTE = 200;
+/** Half a million manifests, with all that is said of them; of empty objects they need 300 MB. */
+const approval_MOST_VALUES = 4_000_000;
+const Document = object({ planVersion: dist_number() });
+const Plan = object({
+    registry: string(),
+    createdAt: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), 
+    // ISO 8601 knows more forms than JavaScript, and the report is written when all is done.
+    finite("it isn't a valid time")),
+    repositories: array(object({
+        repository: pipe(string(), check(isRepository, "it isn't the name of a repository")),
+        manifests: array(object({
+            digest: custom((digest) => typeof digest === 'string' && isDigest(digest), "it isn't the digest of a manifest"),
+        })),
+    })),
+});
+/**
+ * @param registry scheme, host and port of the registry to clean
+ * @throws ApprovalError
+ */
+function readApproval(text, registry) {
+    const refused = (why, remedy = 'Make a new plan') => new ApprovalError(`apply-plan: ${why}. ${remedy}: ${AGAIN}`);
+    let body;
+    try {
+        body = json_parseJson(Buffer.from(text), approval_MOST_VALUES);
+    }
+    catch (error) {
+        const isTooMuch = error instanceof JsonLimitError;
+        throw refused(isTooMuch ? 'the file holds more than a plan can' : "the file isn't valid JSON");
+    }
+    const document = inForm(Document, body);
+    if (document === undefined) {
+        throw refused("the file isn't a plan of this action");
+    }
+    const { planVersion } = document;
+    if (planVersion !== PLAN_VERSION) {
+        throw refused(`the plan is of version ${planVersion}, and this action understands version ${PLAN_VERSION}`);
+    }
+    const plan = safeParse(Plan, body, { abortEarly: true });
+    if (!plan.success) {
+        const [issue] = plan.issues;
+        throw refused(`the plan can't be trusted: at ${String(getDotPath(issue))}, ${printable(issue.message, approval_QUOTE)}`);
+    }
+    if (plan.output.registry !== registry) {
+        throw refused(`the plan is of "${printable(plan.output.registry, approval_QUOTE)}", and \`registry-url\` is ${registry}`, 'Spell them alike if they are the same, or make a new plan');
+    }
+    const repositories = new Map();
+    for (const { repository, manifests } of plan.output.repositories) {
+        const digests = repositories.get(repository) ?? new Set();
+        manifests.forEach(({ digest }) => digests.add(digest));
+        repositories.set(repository, digests);
+    }
+    return { createdAt: plan.output.createdAt, repositories };
+}
+
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-glob-options-helper.js
+
+/**
+ * Returns a copy with defaults filled in.
+ */
+function getOptions(copy) {
+    const result = {
+        followSymbolicLinks: true,
+        implicitDescendants: true,
+        matchDirectories: true,
+        omitBrokenSymbolicLinks: true,
+        excludeHiddenFiles: false
+    };
+    if (copy) {
+        if (typeof copy.followSymbolicLinks === 'boolean') {
+            result.followSymbolicLinks = copy.followSymbolicLinks;
+            core_debug(`followSymbolicLinks '${result.followSymbolicLinks}'`);
+        }
+        if (typeof copy.implicitDescendants === 'boolean') {
+            result.implicitDescendants = copy.implicitDescendants;
+            core_debug(`implicitDescendants '${result.implicitDescendants}'`);
+        }
+        if (typeof copy.matchDirectories === 'boolean') {
+            result.matchDirectories = copy.matchDirectories;
+            core_debug(`matchDirectories '${result.matchDirectories}'`);
+        }
+        if (typeof copy.omitBrokenSymbolicLinks === 'boolean') {
+            result.omitBrokenSymbolicLinks = copy.omitBrokenSymbolicLinks;
+            core_debug(`omitBrokenSymbolicLinks '${result.omitBrokenSymbolicLinks}'`);
+        }
+        if (typeof copy.excludeHiddenFiles === 'boolean') {
+            result.excludeHiddenFiles = copy.excludeHiddenFiles;
+            core_debug(`excludeHiddenFiles '${result.excludeHiddenFiles}'`);
+        }
+    }
+    return result;
+}
+//# sourceMappingURL=internal-glob-options-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-path-helper.js
+
+
+const internal_path_helper_IS_WINDOWS = process.platform === 'win32';
+/**
+ * Similar to path.dirname except normalizes the path separators and slightly better handling for Windows UNC paths.
+ *
+ * For example, on Linux/macOS:
+ * - `/               => /`
+ * - `/hello          => /`
+ *
+ * For example, on Windows:
+ * - `C:\             => C:\`
+ * - `C:\hello        => C:\`
+ * - `C:              => C:`
+ * - `C:hello         => C:`
+ * - `\               => \`
+ * - `\hello          => \`
+ * - `\\hello         => \\hello`
+ * - `\\hello\world   => \\hello\world`
+ */
+function dirname(p) {
+    // Normalize slashes and trim unnecessary trailing slash
+    p = safeTrimTrailingSeparator(p);
+    // Windows UNC root, e.g. \\hello or \\hello\world
+    if (internal_path_helper_IS_WINDOWS && /^\\\\[^\\]+(\\[^\\]+)?$/.test(p)) {
+        return p;
+    }
+    // Get dirname
+    let result = external_path_namespaceObject.dirname(p);
+    // Trim trailing slash for Windows UNC root, e.g. \\hello\world\
+    if (internal_path_helper_IS_WINDOWS && /^\\\\[^\\]+\\[^\\]+\\$/.test(result)) {
+        result = safeTrimTrailingSeparator(result);
+    }
+    return result;
+}
+/**
+ * Roots the path if not already rooted. On Windows, relative roots like `\`
+ * or `C:` are expanded based on the current working directory.
+ */
+function ensureAbsoluteRoot(root, itemPath) {
+    external_assert_(root, `ensureAbsoluteRoot parameter 'root' must not be empty`);
+    external_assert_(itemPath, `ensureAbsoluteRoot parameter 'itemPath' must not be empty`);
+    // Already rooted
+    if (hasAbsoluteRoot(itemPath)) {
+        return itemPath;
+    }
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // Check for itemPath like C: or C:foo
+        if (itemPath.match(/^[A-Z]:[^\\/]|^[A-Z]:$/i)) {
+            let cwd = process.cwd();
+            external_assert_(cwd.match(/^[A-Z]:\\/i), `Expected current directory to start with an absolute drive root. Actual '${cwd}'`);
+            // Drive letter matches cwd? Expand to cwd
+            if (itemPath[0].toUpperCase() === cwd[0].toUpperCase()) {
+                // Drive only, e.g. C:
+                if (itemPath.length === 2) {
+                    // Preserve specified drive letter case (upper or lower)
+                    return `${itemPath[0]}:\\${cwd.substr(3)}`;
+                }
+                // Drive + path, e.g. C:foo
+                else {
+                    if (!cwd.endsWith('\\')) {
+                        cwd += '\\';
+                    }
+                    // Preserve specified drive letter case (upper or lower)
+                    return `${itemPath[0]}:\\${cwd.substr(3)}${itemPath.substr(2)}`;
+                }
+            }
+            // Different drive
+            else {
+                return `${itemPath[0]}:\\${itemPath.substr(2)}`;
+            }
+        }
+        // Check for itemPath like \ or \foo
+        else if (internal_path_helper_normalizeSeparators(itemPath).match(/^\\$|^\\[^\\]/)) {
+            const cwd = process.cwd();
+            external_assert_(cwd.match(/^[A-Z]:\\/i), `Expected current directory to start with an absolute drive root. Actual '${cwd}'`);
+            return `${cwd[0]}:\\${itemPath.substr(1)}`;
+        }
+    }
+    external_assert_(hasAbsoluteRoot(root), `ensureAbsoluteRoot parameter 'root' must have an absolute root`);
+    // Otherwise ensure root ends with a separator
+    if (root.endsWith('/') || (internal_path_helper_IS_WINDOWS && root.endsWith('\\'))) {
+        // Intentionally empty
+    }
+    else {
+        // Append separator
+        root += external_path_namespaceObject.sep;
+    }
+    return root + itemPath;
+}
+/**
+ * On Linux/macOS, true if path starts with `/`. On Windows, true for paths like:
+ * `\\hello\share` and `C:\hello` (and using alternate separator).
+ */
+function hasAbsoluteRoot(itemPath) {
+    external_assert_(itemPath, `hasAbsoluteRoot parameter 'itemPath' must not be empty`);
+    // Normalize separators
+    itemPath = internal_path_helper_normalizeSeparators(itemPath);
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // E.g. \\hello\share or C:\hello
+        return itemPath.startsWith('\\\\') || /^[A-Z]:\\/i.test(itemPath);
+    }
+    // E.g. /hello
+    return itemPath.startsWith('/');
+}
+/**
+ * On Linux/macOS, true if path starts with `/`. On Windows, true for paths like:
+ * `\`, `\hello`, `\\hello\share`, `C:`, and `C:\hello` (and using alternate separator).
+ */
+function hasRoot(itemPath) {
+    external_assert_(itemPath, `isRooted parameter 'itemPath' must not be empty`);
+    // Normalize separators
+    itemPath = internal_path_helper_normalizeSeparators(itemPath);
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // E.g. \ or \hello or \\hello
+        // E.g. C: or C:\hello
+        return itemPath.startsWith('\\') || /^[A-Z]:/i.test(itemPath);
+    }
+    // E.g. /hello
+    return itemPath.startsWith('/');
+}
+/**
+ * Removes redundant slashes and converts `/` to `\` on Windows
+ */
+function internal_path_helper_normalizeSeparators(p) {
+    p = p || '';
+    // Windows
+    if (internal_path_helper_IS_WINDOWS) {
+        // Convert slashes on Windows
+        p = p.replace(/\//g, '\\');
+        // Remove redundant slashes
+        const isUnc = /^\\\\+[^\\]/.test(p); // e.g. \\hello
+        return (isUnc ? '\\' : '') + p.replace(/\\\\+/g, '\\'); // preserve leading \\ for UNC
+    }
+    // Remove redundant slashes
+    return p.replace(/\/\/+/g, '/');
+}
+/**
+ * Normalizes the path separators and trims the trailing separator (when safe).
+ * For example, `/foo/ => /foo` but `/ => /`
+ */
+function safeTrimTrailingSeparator(p) {
+    // Short-circuit if empty
+    if (!p) {
+        return '';
+    }
+    // Normalize separators
+    p = internal_path_helper_normalizeSeparators(p);
+    // No trailing slash
+    if (!p.endsWith(external_path_namespaceObject.sep)) {
+        return p;
+    }
+    // Check '/' on Linux/macOS and '\' on Windows
+    if (p === external_path_namespaceObject.sep) {
+        return p;
+    }
+    // On Windows check if drive root. E.g. C:\
+    if (internal_path_helper_IS_WINDOWS && /^[A-Z]:\\$/i.test(p)) {
+        return p;
+    }
+    // Otherwise trim trailing slash
+    return p.substr(0, p.length - 1);
+}
+//# sourceMappingURL=internal-path-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-match-kind.js
+/**
+ * Indicates whether a pattern matches a path
+ */
+var MatchKind;
+(function (MatchKind) {
+    /** Not matched */
+    MatchKind[MatchKind["None"] = 0] = "None";
+    /** Matched if the path is a directory */
+    MatchKind[MatchKind["Directory"] = 1] = "Directory";
+    /** Matched if the path is a regular file */
+    MatchKind[MatchKind["File"] = 2] = "File";
+    /** Matched */
+    MatchKind[MatchKind["All"] = 3] = "All";
+})(MatchKind || (MatchKind = {}));
+//# sourceMappingURL=internal-match-kind.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-pattern-helper.js
+
+
+const internal_pattern_helper_IS_WINDOWS = process.platform === 'win32';
+/**
+ * Given an array of patterns, returns an array of paths to search.
+ * Duplicates and paths under other included paths are filtered out.
+ */
+function getSearchPaths(patterns) {
+    // Ignore negate patterns
+    patterns = patterns.filter(x => !x.negate);
+    // Create a map of all search paths
+    const searchPathMap = {};
+    for (const pattern of patterns) {
+        const key = internal_pattern_helper_IS_WINDOWS
+            ? pattern.searchPath.toUpperCase()
+            : pattern.searchPath;
+        searchPathMap[key] = 'candidate';
+    }
+    const result = [];
+    for (const pattern of patterns) {
+        // Check if already included
+        const key = internal_pattern_helper_IS_WINDOWS
+            ? pattern.searchPath.toUpperCase()
+            : pattern.searchPath;
+        if (searchPathMap[key] === 'included') {
+            continue;
+        }
+        // Check for an ancestor search path
+        let foundAncestor = false;
+        let tempKey = key;
+        let parent = dirname(tempKey);
+        while (parent !== tempKey) {
+            if (searchPathMap[parent]) {
+                foundAncestor = true;
+                break;
+            }
+            tempKey = parent;
+            parent = dirname(tempKey);
+        }
+        // Include the search pattern in the result
+        if (!foundAncestor) {
+            result.push(pattern.searchPath);
+            searchPathMap[key] = 'included';
+        }
+    }
+    return result;
+}
+/**
+ * Matches the patterns against the path
+ */
+function internal_pattern_helper_match(patterns, itemPath) {
+    let result = MatchKind.None;
+    for (const pattern of patterns) {
+        if (pattern.negate) {
+            result &= ~pattern.match(itemPath);
+        }
+        else {
+            result |= pattern.match(itemPath);
+        }
+    }
+    return result;
+}
+/**
+ * Checks whether to descend further into the directory
+ */
+function internal_pattern_helper_partialMatch(patterns, itemPath) {
+    return patterns.some(x => !x.negate && x.partialMatch(itemPath));
+}
+//# sourceMappingURL=internal-pattern-helper.js.map
+;// CONCATENATED MODULE: ./node_modules/balanced-match/dist/esm/index.js
+const balanced = (a, b, str) => {
+    const ma = a instanceof RegExp ? maybeMatch(a, str) : a;
+    const mb = b instanceof RegExp ? maybeMatch(b, str) : b;
+    const r = ma !== null && mb != null && range(ma, mb, str);
+    return (r && {
+        start: r[0],
+        end: r[1],
+        pre: str.slice(0, r[0]),
+        body: str.slice(r[0] + ma.length, r[1]),
+        post: str.slice(r[1] + mb.length),
+    });
+};
+const maybeMatch = (reg, str) => {
+    const m = str.match(reg);
+    return m ? m[0] : null;
+};
+const range = (a, b, str) => {
+    let begs, beg, left, right = undefined, result;
+    let ai = str.indexOf(a);
+    let bi = str.indexOf(b, ai + 1);
+    let i = ai;
+    if (ai >= 0 && bi > 0) {
+        if (a === b) {
+            return [ai, bi];
+        }
+        begs = [];
+        left = str.length;
+        while (i >= 0 && !result) {
+            if (i === ai) {
+                begs.push(i);
+                ai = str.indexOf(a, i + 1);
+            }
+            else if (begs.length === 1) {
+                const r = begs.pop();
+                if (r !== undefined)
+                    result = [r, bi];
+            }
+            else {
+                beg = begs.pop();
+                if (beg !== undefined && beg < left) {
+                    left = beg;
+                    right = bi;
+                }
+                bi = str.indexOf(b, i + 1);
+            }
+            i = ai < bi && ai >= 0 ? ai : bi;
+        }
+        if (begs.length && right !== undefined) {
+            result = [left, right];
+        }
+    }
+    return result;
+};
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/brace-expansion/dist/esm/index.js
+
+const escSlash = '\0SLASH' + Math.random().toFixed(16) + '\0';
+const escOpen = '\0OPEN' + Math.random().toFixed(16) + '\0';
+const escClose = '\0CLOSE' + Math.random().toFixed(16) + '\0';
+const escComma = '\0COMMA' + Math.random().toFixed(16) + '\0';
+const escPeriod = '\0PERIOD' + Math.random().toFixed(16) + '\0';
+const escSlashPattern = new RegExp(escSlash, 'g');
+const escOpenPattern = new RegExp(escOpen, 'g');
+const escClosePattern = new RegExp(escClose, 'g');
+const escCommaPattern = new RegExp(escComma, 'g');
+const escPeriodPattern = new RegExp(escPeriod, 'g');
+const slashPattern = /\\\\/g;
+const openPattern = /\\{/g;
+const closePattern = /\\}/g;
+const commaPattern = /\\,/g;
+const periodPattern = /\\\./g;
+const EXPANSION_MAX = 100_000;
+// `EXPANSION_MAX` caps the *number* of expansions, but not their length. An
+// input like `'{a,b}'.repeat(1500)` stays under that count - its output is
+// truncated to 100k results - while making every result ~1500 characters
+// long. The result set, and the intermediate arrays built while combining
+// brace sets, then grow large enough to exhaust memory and crash the process
+// (CVE-2026-14257). `EXPANSION_MAX_LENGTH` bounds the total number of
+// characters the accumulator may hold at any point, so memory stays flat no
+// matter how many brace groups are chained. The limit sits well above any
+// realistic expansion (100k results hitting `EXPANSION_MAX` measure ~1M
+// characters) so legitimate input is unaffected.
+const EXPANSION_MAX_LENGTH = 4_000_000;
+// `expand_` recurses once per level of brace *nesting* - both when expanding a
+// set's comma members and when re-wrapping a set whose body is a single part.
+// The CVE-2026-14257 fix made the *tail* iterative (recursion on `m.post`, one
+// level per chained group), which left nesting depth unbounded: about 3,100
+// levels of `{{{...a,b...}}}` - only ~6KB of input - exhausted the native stack
+// and crashed the process. `EXPANSION_MAX_DEPTH` bounds how deep the parser
+// will follow nesting. It sits far above any realistic pattern and well below
+// the depth at which the stack runs out.
+const EXPANSION_MAX_DEPTH = 1_000;
+// Bash keeps a quirk where a brace group followed by a comma set still expands
+// (`{a},b}`). The parser implements it by rewriting the string and restarting
+// the scan, absorbing one `}` per pass. `n` trailing braces therefore cost `n`
+// full passes over a string that itself grows by one `escClose` sentinel each
+// time - quadratic in `n`, with a ~26x constant from the sentinel's length.
+// 128KB of `'{a}' + '}'.repeat(n) + ',z}'` blocked the event loop for 27
+// seconds to produce two results. `EXPANSION_MAX_REWRITES` bounds how many
+// times the scan may restart. Real `{a},b}` input needs a handful.
+const EXPANSION_MAX_REWRITES = 1_000;
+// `EXPANSION_MAX_STEPS` bounds the work one `expand` call does, which `max`,
+// `maxLength` and `maxDepth` don't: nested sets are rescanned at every level
+// and chained groups each rebuild up to `max` results, so 2KB of input could
+// block the event loop for over 30 seconds. Each character scanned, result
+// built and sequence value generated is a step, and each `expand_` call costs
+// `CALL_STEPS` more. Past the budget, the set being expanded and everything
+// after it stay literal. A glob needs a few hundred steps, and nesting all the
+// way to `EXPANSION_MAX_DEPTH` about 4M.
+const EXPANSION_MAX_STEPS = 20_000_000;
+// What one `expand_` call costs on top of what it scans and builds. Setting
+// one up takes about as long as scanning 16 characters, and a set whose
+// results are wrapped to be expanded again makes one call per result, each
+// scanning and building next to nothing: 64KB of
+// `('{{' + ','.repeat(316) + '}{' + ','.repeat(316) + '}}').repeat(n)` made
+// 4M such calls, which spent the budget three times as slowly as anything
+// else.
+const CALL_STEPS = 16;
+function numeric(str) {
+    return !isNaN(str) ? parseInt(str, 10) : str.charCodeAt(0);
+}
+function escapeBraces(str) {
+    return str
+        .replace(slashPattern, escSlash)
+        .replace(openPattern, escOpen)
+        .replace(closePattern, escClose)
+        .replace(commaPattern, escComma)
+        .replace(periodPattern, escPeriod);
+}
+function unescapeBraces(str) {
+    return str
+        .replace(escSlashPattern, '\\')
+        .replace(escOpenPattern, '{')
+        .replace(escClosePattern, '}')
+        .replace(escCommaPattern, ',')
+        .replace(escPeriodPattern, '.');
+}
+// Like `target.push(...items)` but doesn't overflow the stack
+function pushAll(target, items) {
+    for (let i = 0; i < items.length; i++) {
+        target.push(items[i]);
+    }
+}
+// `balanced`, run on `masked` (see `maskUnmatchedOpens`), sliced from `str`
+// and charged for the characters it walks: up to the group's `}`, or the
+// whole string when there is no match or unmatched `{` come first, which
+// `unmatched` then flags for masking. Once a call overdraws the budget, it
+// and every later one return undefined, so the rest stays literal.
+function balancedWithBudget(str, masked, budget) {
+    if (budget.remaining < 0) {
+        return undefined;
+    }
+    const r = range('{', '}', masked);
+    const unmatched = r !== undefined && masked.indexOf('{') < r[0];
+    budget.remaining -= r && !unmatched ? r[1] + 1 : str.length;
+    if (!r || budget.remaining < 0) {
+        return undefined;
+    }
+    return {
+        end: r[1],
+        pre: str.slice(0, r[0]),
+        body: str.slice(r[0] + 1, r[1]),
+        post: str.slice(r[1] + 1),
+        unmatched,
+    };
+}
+// `masked` with every `{` that has no matching `}` swapped for a `\0`, which
+// keeps the length, so a scan of it still lines up with the string it was
+// made from. Such a `{` is literal either way, but `balanced` only learns that
+// one is unmatched by reading to the end of the string, so with one at the
+// head of every group (`'{a,{b,c}'.repeat(n)`) each scan read the rest of the
+// input. That was quadratic, and once the step budget charged for it, it ran
+// out partway through and left the rest literal. A scan of the masked copy
+// stops at the group's `}`. It is one pass, charged as such.
+function maskUnmatchedOpens(masked, budget) {
+    budget.remaining -= masked.length;
+    const open = [];
+    for (let i = 0; i < masked.length; i++) {
+        const c = masked.charCodeAt(i);
+        if (c === 0x7b) {
+            open.push(i);
+        }
+        else if (c === 0x7d && open.length) {
+            open.pop();
+        }
+    }
+    let out = '';
+    let last = 0;
+    for (let i = 0; i < open.length; i++) {
+        const at = open[i];
+        out += masked.slice(last, at) + '\0';
+        last = at + 1;
+    }
+    return out + masked.slice(last);
+}
+// Whether `str` has a `,` not followed by another `,`, with a `}` after it on
+// the same line - what `/,(?!,).*\}/.test(str)` asks, answered in one pass from
+// the end. The regex tries every `,` and backtracks through the rest of its
+// line from each, which is quadratic, and the `{a},b}` rewrite asks again on
+// every pass. Like a scan, it is charged for the whole string and refused if
+// that overdraws the budget.
+function commaSetFollows(str, budget) {
+    budget.remaining -= str.length;
+    if (budget.remaining < 0) {
+        return false;
+    }
+    // Whether a `}` follows the current position before the line ends
+    let close = false;
+    for (let i = str.length - 1; i >= 0; i--) {
+        const c = str.charCodeAt(i);
+        if (c === 0x7d) {
+            close = true;
+        }
+        else if (c === 0x0a || c === 0x0d || c === 0x2028 || c === 0x2029) {
+            // A line terminator, which `.` does not match
+            close = false;
+        }
+        else if (c === 0x2c && close && str.charCodeAt(i + 1) !== 0x2c) {
+            return true;
+        }
+    }
+    return false;
+}
+/**
+ * Basically just str.split(","), but handling cases
+ * where we have nested braced sections, which should be
+ * treated as individual members, like {a,{b,c},d}
+ *
+ * Returns `undefined` if the step budget runs out before the whole set is
+ * split, since splitting what is left on every comma would tear apart the
+ * nested sets it still holds.
+ */
+function parseCommaParts(str, budget) {
+    const parts = [];
+    // Walk the brace groups iteratively. Recursing on `post` once per group let a
+    // chain of them exhaust the stack - the parsing-side counterpart to
+    // the `expand_` overflow fixed for CVE-2026-14257, and not something `max` or
+    // `maxLength` can bound, since it happens before expansion.
+    //
+    // The part the next chunk continues
+    let carry = '';
+    for (;;) {
+        // A set's body holds no unmatched `{`, so there is nothing to mask.
+        const m = balancedWithBudget(str, str, budget);
+        if (budget.remaining < 0) {
+            return undefined;
+        }
+        if (!m) {
+            const tail = str.split(',');
+            tail[0] = carry + tail[0];
+            pushAll(parts, tail);
+            return parts;
+        }
+        const { pre, body, post } = m;
+        const p = pre.split(',');
+        p[0] = carry + p[0];
+        p[p.length - 1] += '{' + body + '}';
+        if (!post.length) {
+            pushAll(parts, p);
+            return parts;
+        }
+        carry = p.pop();
+        pushAll(parts, p);
+        str = post;
+    }
+}
+// An option that is left out, or that is NaN, gets its default. Every
+// comparison against NaN is false, so a NaN bound would never be reached:
+// `{ maxSteps: NaN }` let 15KB of input block the event loop for 16 seconds,
+// and `{ maxDepth: NaN }` overflowed the stack again (CVE-2026-102278). Pass
+// `Infinity` to lift a bound.
+function bound(value, fallback) {
+    return value === undefined || isNaN(value) ? fallback : value;
+}
+function esm_expand(str, options = {}) {
+    if (!str) {
+        return [];
+    }
+    const max = bound(options.max, EXPANSION_MAX);
+    const maxLength = bound(options.maxLength, EXPANSION_MAX_LENGTH);
+    const maxDepth = bound(options.maxDepth, EXPANSION_MAX_DEPTH);
+    const maxRewrites = bound(options.maxRewrites, EXPANSION_MAX_REWRITES);
+    const maxSteps = bound(options.maxSteps, EXPANSION_MAX_STEPS);
+    // I don't know why Bash 4.3 does this, but it does.
+    // Anything starting with {} will have the first two bytes preserved
+    // but *only* at the top level, so {},a}b will not expand to anything,
+    // but a{},b}c will be expanded to [a}c,abc].
+    // One could argue that this is a bug in Bash, but since the goal of
+    // this module is to match Bash's rules, we escape a leading {}
+    if (str.slice(0, 2) === '{}') {
+        str = '\\{\\}' + str.slice(2);
+    }
+    return expand_(escapeBraces(str), max, maxLength, maxDepth, 0, maxRewrites, { remaining: maxSteps }, true).map(unescapeBraces);
+}
+function embrace(str) {
+    return '{' + str + '}';
+}
+function isPadded(el) {
+    return /^-?0\d/.test(el);
+}
+function lte(i, y) {
+    return i <= y;
+}
+function gte(i, y) {
+    return i >= y;
+}
+// Build `{ acc[a] + pre + values[v] }` for every combination, capping the
+// number of results at `max` and the total number of characters at `maxLength`.
+// This is the one place output grows, so bounding it here keeps the single
+// accumulator - and therefore memory - flat regardless of how many brace groups
+// are combined (CVE-2026-14257). Each result built is a step, since `max` and
+// `maxLength` bound one combination, not how many brace groups are combined.
+function combine(acc, pre, values, max, maxLength, dropEmpties, budget) {
+    const out = [];
+    let length = 0;
+    // Bash drops empty results at the top level, and they don't count against
+    // `max`, so `max` bounds the number of *kept* results. Only an empty
+    // `acc[a] + pre` can make one, so for those the empty values are skipped
+    // without being visited. Visiting them one at a time let a set of empties
+    // cost `acc.length * values.length` while keeping nothing.
+    let nonEmpty;
+    outer: for (let a = 0; a < acc.length; a++) {
+        const prefix = acc[a] + pre;
+        let vs = values;
+        if (dropEmpties && !prefix) {
+            if (!nonEmpty)
+                nonEmpty = values.filter(v => v);
+            vs = nonEmpty;
+        }
+        for (let v = 0; v < vs.length; v++) {
+            if (out.length >= max)
+                break outer;
+            const expansion = prefix + vs[v];
+            if (length + expansion.length > maxLength)
+                break outer;
+            out.push(expansion);
+            length += expansion.length;
+        }
+    }
+    budget.remaining -= out.length;
+    return out;
+}
+// The expansion values of a single numeric (`1..5`) or alphabetic (`a..e..2`)
+// sequence body, or `undefined` if the step budget runs out generating them.
+function expandSequence(body, isAlphaSequence, max, maxLength, budget) {
+    const n = body.split(/\.\./);
+    const N = [];
+    // A sequence body always splits into two or three parts, but the compiler
+    // can't know that.
+    /* c8 ignore start */
+    if (n[0] === undefined || n[1] === undefined) {
+        return N;
+    }
+    /* c8 ignore stop */
+    const x = numeric(n[0]);
+    const y = numeric(n[1]);
+    const width = Math.max(n[0].length, n[1].length);
+    let incr = n.length === 3 && n[2] !== undefined ?
+        Math.max(Math.abs(numeric(n[2])), 1)
+        : 1;
+    let test = lte;
+    const reverse = y < x;
+    if (reverse) {
+        incr *= -1;
+        test = gte;
+    }
+    const pad = n.some(isPadded);
+    // A padded value is built a character at a time to `width`, which the input
+    // sets, so it costs one step per character: 64KB of
+    // `('{' + '0'.repeat(100) + '..99999}').repeat(n)` took 7 seconds charged
+    // one step per value.
+    const cost = pad ? width : 1;
+    let length = 0;
+    for (let i = x; test(i, y) && N.length < max; i += incr) {
+        // Each value is a step. `max` and `maxLength` bound one sequence, but a
+        // chain of them still generated up to `max` values each, however few
+        // combining could keep.
+        budget.remaining -= cost;
+        if (budget.remaining < 0) {
+            return undefined;
+        }
+        let c;
+        if (isAlphaSequence) {
+            c = String.fromCharCode(i);
+            if (c === '\\') {
+                c = '';
+            }
+        }
+        else {
+            c = String(i);
+            if (pad) {
+                const need = width - c.length;
+                if (need > 0) {
+                    const z = new Array(need + 1).join('0');
+                    if (i < 0) {
+                        c = '-' + z + c.slice(1);
+                    }
+                    else {
+                        c = z + c;
+                    }
+                }
+            }
+        }
+        if (length + c.length > maxLength)
+            break;
+        N.push(c);
+        length += c.length;
+    }
+    return N;
+}
+function expand_(str, max, maxLength, maxDepth, depth, maxRewrites, budget, isTop) {
+    // An overdraft here makes the first scan refuse, so `str` stays literal.
+    budget.remaining -= CALL_STEPS;
+    // Too deeply nested to keep following: treat the rest as literal, the same
+    // way a group that cannot expand is already handled. Truncating rather than
+    // throwing keeps `expand` total, matching `max` and `maxLength`.
+    if (depth > maxDepth) {
+        return [str];
+    }
+    // Consume the string's top-level brace groups left to right, threading a
+    // running set of combined prefixes (`acc`). Expanding the tail iteratively -
+    // rather than recursing on `m.post` once per group - keeps the native stack
+    // depth constant, so deeply chained input (`'{a,b}'.repeat(3000)`) can no
+    // longer overflow the stack, and leaves a single accumulator whose size
+    // `maxLength` bounds directly (CVE-2026-14257).
+    let acc = [''];
+    // Bash drops empty results, but only when the *first* top-level group is a
+    // comma set - a sequence like `{a..\}` may legitimately yield ''. The drop
+    // is on the final strings, so it is applied to whichever `combine` produces
+    // them (the one with no brace set left in the tail).
+    // How many times the `{a},b}` rewrite below has restarted the scan. Each pass
+    // re-reads the whole string, so leaving this unbounded is quadratic.
+    let rewrites = 0;
+    let dropEmpties = false;
+    let firstGroup = true;
+    // `str` with its unmatched `{` masked, once a scan has run into them
+    let masked = str;
+    for (;;) {
+        const m = balancedWithBudget(str, masked, budget);
+        // No brace set left, or no step budget left to look for one: the rest of
+        // the string is literal.
+        if (!m) {
+            return combine(acc, str, [''], max, maxLength, dropEmpties, budget);
+        }
+        if (m.unmatched) {
+            masked = maskUnmatchedOpens(masked, budget);
+        }
+        // no need to expand pre, since it is guaranteed to be free of brace-sets
+        const pre = m.pre;
+        // This set and the rest of the string, literal: for a set that cannot
+        // expand, and for one the step budget runs out on. Once it is overdrawn,
+        // every set still being expanded, at every level, stays literal like this -
+        // otherwise each level above would go on combining, and wrapping and
+        // expanding again, results the budget was too small for.
+        const literal = () => combine(acc, pre + '{' + m.body + '}' + m.post, [''], max, maxLength, dropEmpties, budget);
+        if (/\$$/.test(pre)) {
+            acc = combine(acc, pre + '{' + m.body + '}', [''], max, maxLength, dropEmpties && !m.post.length, budget);
+            firstGroup = false;
+            if (!m.post.length)
+                break;
+            str = m.post;
+            masked = masked.slice(m.end + 1);
+            continue;
+        }
+        const isNumericSequence = /^-?\d+\.\.-?\d+(?:\.\.-?\d+)?$/.test(m.body);
+        const isAlphaSequence = /^[a-zA-Z]\.\.[a-zA-Z](?:\.\.-?\d+)?$/.test(m.body);
+        const isSequence = isNumericSequence || isAlphaSequence;
+        const isOptions = m.body.indexOf(',') >= 0;
+        if (!isSequence && !isOptions) {
+            // {a},b}
+            if (rewrites < maxRewrites && commaSetFollows(m.post, budget)) {
+                rewrites++;
+                str = m.pre + '{' + m.body + escClose + m.post;
+                // Taking a `}` away never gives an unmatched `{` a partner, so what
+                // is masked stays unmatched. The `{` it closed can be left without
+                // one, and the next scan masks it.
+                masked =
+                    masked.slice(0, m.end) + escClose + masked.slice(m.end + 1);
+                isTop = true;
+                continue;
+            }
+            // Nothing here expands, so the whole remaining string is literal.
+            return literal();
+        }
+        if (firstGroup) {
+            dropEmpties = isTop && !isSequence;
+            firstGroup = false;
+        }
+        let values;
+        if (isSequence) {
+            values = expandSequence(m.body, isAlphaSequence, max, maxLength, budget);
+            if (!values) {
+                return literal();
+            }
+        }
+        else {
+            let n = parseCommaParts(m.body, budget);
+            // The step budget ran out partway through the set.
+            if (!n) {
+                return literal();
+            }
+            if (n.length === 1 && n[0] !== undefined) {
+                // x{{a,b}}y ==> x{a}y x{b}y
+                n = expand_(n[0], max, maxLength, maxDepth, depth + 1, maxRewrites, budget, false).map(embrace);
+                // The step budget ran out expanding the set's only part.
+                if (budget.remaining < 0) {
+                    return literal();
+                }
+                //XXX is this necessary? Can't seem to hit it in tests.
+                /* c8 ignore start */
+                if (n.length === 1) {
+                    const next = combine(acc, pre + n[0], [''], max, maxLength, dropEmpties && !m.post.length, budget);
+                    if (budget.remaining < 0) {
+                        return literal();
+                    }
+                    acc = next;
+                    if (!m.post.length)
+                        break;
+                    str = m.post;
+                    masked = masked.slice(m.end + 1);
+                    continue;
+                }
+                /* c8 ignore stop */
+            }
+            // Values that `combine` is going to drop as empty produce no result, so
+            // they must not count against `max` - otherwise `{a,,b}` with `max: 2`
+            // would stop at `['a', '']` and yield one result instead of two. Skipping
+            // them outright keeps `values` bounded while leaving `max` a bound on
+            // *kept* results.
+            let dropsEmpties = dropEmpties && !m.post.length && !pre;
+            for (let d = 0; dropsEmpties && d < acc.length; d++) {
+                if (acc[d]) {
+                    dropsEmpties = false;
+                }
+            }
+            values = [];
+            let valuesLength = 0;
+            outer: for (let j = 0; j < n.length; j++) {
+                const expanded = expand_(n[j], max, maxLength, maxDepth, depth + 1, maxRewrites, budget, false);
+                // The step budget ran out expanding a member.
+                if (budget.remaining < 0) {
+                    return literal();
+                }
+                for (let k = 0; k < expanded.length; k++) {
+                    const v = expanded[k];
+                    if (dropsEmpties && !v)
+                        continue;
+                    if (values.length >= max ||
+                        valuesLength + v.length > maxLength) {
+                        break outer;
+                    }
+                    values.push(v);
+                    valuesLength += v.length;
+                }
+            }
+        }
+        const next = combine(acc, pre, values, max, maxLength, dropEmpties && !m.post.length, budget);
+        // The step budget ran out combining the set's values in.
+        if (budget.remaining < 0) {
+            return literal();
+        }
+        acc = next;
+        if (!m.post.length)
+            break;
+        str = m.post;
+        masked = masked.slice(m.end + 1);
+    }
+    return acc;
+}
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/assert-valid-pattern.js
+const MAX_PATTERN_LENGTH = 1024 * 64;
+const assertValidPattern = (pattern) => {
+    if (typeof pattern !== 'string') {
+        throw new TypeError('invalid pattern');
+    }
+    if (pattern.length > MAX_PATTERN_LENGTH) {
+        throw new TypeError('pattern is too long');
+    }
+};
+//# sourceMappingURL=assert-valid-pattern.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/brace-expressions.js
+// translate the various posix character classes into unicode properties
+// this works across all unicode locales
+// { <posix class>: [<translation>, /u flag required, negated]
+const posixClasses = {
+    '[:alnum:]': ['\\p{L}\\p{Nl}\\p{Nd}', true],
+    '[:alpha:]': ['\\p{L}\\p{Nl}', true],
+    '[:ascii:]': ['\\x' + '00-\\x' + '7f', false],
+    '[:blank:]': ['\\p{Zs}\\t', true],
+    '[:cntrl:]': ['\\p{Cc}', true],
+    '[:digit:]': ['\\p{Nd}', true],
+    '[:graph:]': ['\\p{Z}\\p{C}', true, true],
+    '[:lower:]': ['\\p{Ll}', true],
+    '[:print:]': ['\\p{C}', true],
+    '[:punct:]': ['\\p{P}', true],
+    '[:space:]': ['\\p{Z}\\t\\r\\n\\v\\f', true],
+    '[:upper:]': ['\\p{Lu}', true],
+    '[:word:]': ['\\p{L}\\p{Nl}\\p{Nd}\\p{Pc}', true],
+    '[:xdigit:]': ['A-Fa-f0-9', false],
+};
+// only need to escape a few things inside of brace expressions
+// escapes: [ \ ] -
+const braceEscape = (s) => s.replace(/[[\]\\-]/g, '\\$&');
+// escape all regexp magic characters
+const regexpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
+// everything has already been escaped, we just have to join
+const rangesToString = (ranges) => ranges.join('');
+// takes a glob string at a posix brace expression, and returns
+// an equivalent regular expression source, and boolean indicating
+// whether the /u flag needs to be applied, and the number of chars
+// consumed to parse the character class.
+// This also removes out of order ranges, and returns ($.) if the
+// entire class just no good.
+const parseClass = (glob, position) => {
+    const pos = position;
+    /* c8 ignore start */
+    if (glob.charAt(pos) !== '[') {
+        throw new Error('not in a brace expression');
+    }
+    /* c8 ignore stop */
+    const ranges = [];
+    const negs = [];
+    let i = pos + 1;
+    let sawStart = false;
+    let uflag = false;
+    let escaping = false;
+    let negate = false;
+    let endPos = pos;
+    let rangeStart = '';
+    WHILE: while (i < glob.length) {
+        const c = glob.charAt(i);
+        if ((c === '!' || c === '^') && i === pos + 1) {
+            negate = true;
+            i++;
+            continue;
+        }
+        if (c === ']' && sawStart && !escaping) {
+            endPos = i + 1;
+            break;
+        }
+        sawStart = true;
+        if (c === '\\') {
+            if (!escaping) {
+                escaping = true;
+                i++;
+                continue;
+            }
+            // escaped \ char, fall through and treat like normal char
+        }
+        if (c === '[' && !escaping) {
+            // either a posix class, a collation equivalent, or just a [
+            for (const [cls, [unip, u, neg]] of Object.entries(posixClasses)) {
+                if (glob.startsWith(cls, i)) {
+                    // invalid, [a-[] is fine, but not [a-[:alpha]]
+                    if (rangeStart) {
+                        return ['$.', false, glob.length - pos, true];
+                    }
+                    i += cls.length;
+                    if (neg)
+                        negs.push(unip);
+                    else
+                        ranges.push(unip);
+                    uflag = uflag || u;
+                    continue WHILE;
+                }
+            }
+        }
+        // now it's just a normal character, effectively
+        escaping = false;
+        if (rangeStart) {
+            // throw this range away if it's not valid, but others
+            // can still match.
+            if (c > rangeStart) {
+                ranges.push(braceEscape(rangeStart) + '-' + braceEscape(c));
+            }
+            else if (c === rangeStart) {
+                ranges.push(braceEscape(c));
+            }
+            rangeStart = '';
+            i++;
+            continue;
+        }
+        // now might be the start of a range.
+        // can be either c-d or c-] or c<more...>] or c] at this point
+        if (glob.startsWith('-]', i + 1)) {
+            ranges.push(braceEscape(c + '-'));
+            i += 2;
+            continue;
+        }
+        if (glob.startsWith('-', i + 1)) {
+            rangeStart = c;
+            i += 2;
+            continue;
+        }
+        // not the start of a range, just a single character
+        ranges.push(braceEscape(c));
+        i++;
+    }
+    if (endPos < i) {
+        // didn't see the end of the class, not a valid class,
+        // but might still be valid as a literal match.
+        return ['', false, 0, false];
+    }
+    // if we got no ranges and no negates, then we have a range that
+    // cannot possibly match anything, and that poisons the whole glob
+    if (!ranges.length && !negs.length) {
+        return ['$.', false, glob.length - pos, true];
+    }
+    // if we got one positive range, and it's a single character, then that's
+    // not actually a magic pattern, it's just that one literal character.
+    // we should not treat that as "magic", we should just return the literal
+    // character. [_] is a perfectly valid way to escape glob magic chars.
+    if (negs.length === 0 &&
+        ranges.length === 1 &&
+        /^\\?.$/.test(ranges[0]) &&
+        !negate) {
+        const r = ranges[0].length === 2 ? ranges[0].slice(-1) : ranges[0];
+        return [regexpEscape(r), false, endPos - pos, false];
+    }
+    const sranges = '[' + (negate ? '^' : '') + rangesToString(ranges) + ']';
+    const snegs = '[' + (negate ? '' : '^') + rangesToString(negs) + ']';
+    const comb = ranges.length && negs.length ? '(' + sranges + '|' + snegs + ')'
+        : ranges.length ? sranges
+            : snegs;
+    return [comb, uflag, endPos - pos, true];
+};
+//# sourceMappingURL=brace-expressions.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/unescape.js
+/**
+ * Un-escape a string that has been escaped with {@link escape}.
+ *
+ * If the {@link MinimatchOptions.windowsPathsNoEscape} option is used, then
+ * square-bracket escapes are removed, but not backslash escapes.
+ *
+ * For example, it will turn the string `'[*]'` into `*`, but it will not
+ * turn `'\\*'` into `'*'`, because `\` is a path separator in
+ * `windowsPathsNoEscape` mode.
+ *
+ * When `windowsPathsNoEscape` is not set, then both square-bracket escapes and
+ * backslash escapes are removed.
+ *
+ * Slashes (and backslashes in `windowsPathsNoEscape` mode) cannot be escaped
+ * or unescaped.
+ *
+ * When `magicalBraces` is not set, escapes of braces (`{` and `}`) will not be
+ * unescaped.
+ */
+const unescape_unescape = (s, { windowsPathsNoEscape = false, magicalBraces = true, } = {}) => {
+    if (magicalBraces) {
+        return windowsPathsNoEscape ?
+            s.replace(/\[([^/\\])\]/g, '$1')
+            : s
+                .replace(/((?!\\).|^)\[([^/\\])\]/g, '$1$2')
+                .replace(/\\([^/])/g, '$1');
+    }
+    return windowsPathsNoEscape ?
+        s.replace(/\[([^/\\{}])\]/g, '$1')
+        : s
+            .replace(/((?!\\).|^)\[([^/\\{}])\]/g, '$1$2')
+            .replace(/\\([^/{}])/g, '$1');
+};
+//# sourceMappingURL=unescape.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/ast.js
+// parse a single path portion
+var _a;
+
+
+const types = new Set(['!', '?', '+', '*', '@']);
+const isExtglobType = (c) => types.has(c);
+const isExtglobAST = (c) => isExtglobType(c.type);
+// Map of which extglob types can adopt the children of a nested extglob
+//
+// anything but ! can adopt a matching type:
+// +(a|+(b|c)|d) => +(a|b|c|d)
+// *(a|*(b|c)|d) => *(a|b|c|d)
+// @(a|@(b|c)|d) => @(a|b|c|d)
+// ?(a|?(b|c)|d) => ?(a|b|c|d)
+//
+// * can adopt anything, because 0 or repetition is allowed
+// *(a|?(b|c)|d) => *(a|b|c|d)
+// *(a|+(b|c)|d) => *(a|b|c|d)
+// *(a|@(b|c)|d) => *(a|b|c|d)
+//
+// + can adopt @, because 1 or repetition is allowed
+// +(a|@(b|c)|d) => +(a|b|c|d)
+//
+// + and @ CANNOT adopt *, because 0 would be allowed
+// +(a|*(b|c)|d) => would match "", on *(b|c)
+// @(a|*(b|c)|d) => would match "", on *(b|c)
+//
+// + and @ CANNOT adopt ?, because 0 would be allowed
+// +(a|?(b|c)|d) => would match "", on ?(b|c)
+// @(a|?(b|c)|d) => would match "", on ?(b|c)
+//
+// ? can adopt @, because 0 or 1 is allowed
+// ?(a|@(b|c)|d) => ?(a|b|c|d)
+//
+// ? and @ CANNOT adopt * or +, because >1 would be allowed
+// ?(a|*(b|c)|d) => would match bbb on *(b|c)
+// @(a|*(b|c)|d) => would match bbb on *(b|c)
+// ?(a|+(b|c)|d) => would match bbb on +(b|c)
+// @(a|+(b|c)|d) => would match bbb on +(b|c)
+//
+// ! CANNOT adopt ! (nothing else can either)
+// !(a|!(b|c)|d) => !(a|b|c|d) would fail to match on b (not not b|c)
+//
+// ! can adopt @
+// !(a|@(b|c)|d) => !(a|b|c|d)
+//
+// ! CANNOT adopt *
+// !(a|*(b|c)|d) => !(a|b|c|d) would match on bbb, not allowed
+//
+// ! CANNOT adopt +
+// !(a|+(b|c)|d) => !(a|b|c|d) would match on bbb, not allowed
+//
+// ! CANNOT adopt ?
+// x!(a|?(b|c)|d) => x!(a|b|c|d) would fail to match "x"
+const adoptionMap = new Map([
+    ['!', ['@']],
+    ['?', ['?', '@']],
+    ['@', ['@']],
+    ['*', ['*', '+', '?', '@']],
+    ['+', ['+', '@']],
+]);
+// nested extglobs that can be adopted in, but with the addition of
+// a blank '' element.
+const adoptionWithSpaceMap = new Map([
+    ['!', ['?']],
+    ['@', ['?']],
+    ['+', ['?', '*']],
+]);
+// union of the previous two maps
+const adoptionAnyMap = new Map([
+    ['!', ['?', '@']],
+    ['?', ['?', '@']],
+    ['@', ['?', '@']],
+    ['*', ['*', '+', '?', '@']],
+    ['+', ['+', '@', '?', '*']],
+]);
+// Extglobs that can take over their parent if they are the only child
+// the key is parent, value maps child to resulting extglob parent type
+// '@' is omitted because it's a special case. An `@` extglob with a single
+// member can always be usurped by that subpattern.
+const usurpMap = new Map([
+    ['!', new Map([['!', '@']])],
+    [
+        '?',
+        new Map([
+            ['*', '*'],
+            ['+', '*'],
+        ]),
+    ],
+    [
+        '@',
+        new Map([
+            ['!', '!'],
+            ['?', '?'],
+            ['@', '@'],
+            ['*', '*'],
+            ['+', '+'],
+        ]),
+    ],
+    [
+        '+',
+        new Map([
+            ['?', '*'],
+            ['*', '*'],
+        ]),
+    ],
+]);
+// Patterns that get prepended to bind to the start of either the
+// entire string, or just a single path portion, to prevent dots
+// and/or traversal patterns, when needed.
+// Exts don't need the ^ or / bit, because the root binds that already.
+const startNoTraversal = '(?!(?:^|/)\\.\\.?(?:$|/))';
+const startNoDot = '(?!\\.)';
+// characters that indicate a start of pattern needs the "no dots" bit,
+// because a dot *might* be matched. ( is not in the list, because in
+// the case of a child extglob, it will handle the prevention itself.
+const addPatternStart = new Set(['[', '.']);
+// cases where traversal is A-OK, no dot prevention needed
+const justDots = new Set(['..', '.']);
+const reSpecials = new Set('().*{}+?[]^$\\!');
+const regExpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
+// any single thing other than /
+const qmark = '[^/]';
+// * => any number of characters
+const star = qmark + '*?';
+// use + when we need to ensure that *something* matches, because the * is
+// the only thing in the path portion.
+const starNoEmpty = qmark + '+?';
+// remove the \ chars that we added if we end up doing a nonmagic compare
+// const deslash = (s: string) => s.replace(/\\(.)/g, '$1')
+let ast_ID = 0;
+class AST {
+    type;
+    #root;
+    #hasMagic;
+    #uflag = false;
+    #parts = [];
+    #parent;
+    #parentIndex;
+    #negs;
+    #filledNegs = false;
+    #options;
+    #toString;
+    // set to true if it's an extglob with no children
+    // (which really means one child of '')
+    #emptyExt = false;
+    id = ++ast_ID;
+    get depth() {
+        return (this.#parent?.depth ?? -1) + 1;
+    }
+    [Symbol.for('nodejs.util.inspect.custom')]() {
+        return {
+            '@@type': 'AST',
+            id: this.id,
+            type: this.type,
+            root: this.#root.id,
+            parent: this.#parent?.id,
+            depth: this.depth,
+            partsLength: this.#parts.length,
+            parts: this.#parts,
+        };
+    }
+    constructor(type, parent, options = {}) {
+        this.type = type;
+        // extglobs are inherently magical
+        if (type)
+            this.#hasMagic = true;
+        this.#parent = parent;
+        this.#root = this.#parent ? this.#parent.#root : this;
+        this.#options = this.#root === this ? options : this.#root.#options;
+        this.#negs = this.#root === this ? [] : this.#root.#negs;
+        if (type === '!' && !this.#root.#filledNegs)
+            this.#negs.push(this);
+        this.#parentIndex = this.#parent ? this.#parent.#parts.length : 0;
+    }
+    get hasMagic() {
+        /* c8 ignore start */
+        if (this.#hasMagic !== undefined)
+            return this.#hasMagic;
+        /* c8 ignore stop */
+        for (const p of this.#parts) {
+            if (typeof p === 'string')
+                continue;
+            if (p.type || p.hasMagic)
+                return (this.#hasMagic = true);
+        }
+        // note: will be undefined until we generate the regexp src and find out
+        return this.#hasMagic;
+    }
+    // reconstructs the pattern
+    toString() {
+        return (this.#toString !== undefined ? this.#toString
+            : !this.type ?
+                (this.#toString = this.#parts.map(p => String(p)).join(''))
+                : (this.#toString =
+                    this.type +
+                        '(' +
+                        this.#parts.map(p => String(p)).join('|') +
+                        ')'));
+    }
+    #fillNegs() {
+        /* c8 ignore start */
+        if (this !== this.#root)
+            throw new Error('should only call on root');
+        if (this.#filledNegs)
+            return this;
+        /* c8 ignore stop */
+        // call toString() once to fill this out
+        this.toString();
+        this.#filledNegs = true;
+        let n;
+        while ((n = this.#negs.pop())) {
+            if (n.type !== '!')
+                continue;
+            // walk up the tree, appending everthing that comes AFTER parentIndex
+            let p = n;
+            let pp = p.#parent;
+            while (pp) {
+                for (let i = p.#parentIndex + 1; !pp.type && i < pp.#parts.length; i++) {
+                    for (const part of n.#parts) {
+                        /* c8 ignore start */
+                        if (typeof part === 'string') {
+                            throw new Error('string part in extglob AST??');
+                        }
+                        /* c8 ignore stop */
+                        part.copyIn(pp.#parts[i]);
+                    }
+                }
+                p = pp;
+                pp = p.#parent;
+            }
+        }
+        return this;
+    }
+    push(...parts) {
+        for (const p of parts) {
+            if (p === '')
+                continue;
+            /* c8 ignore start */
+            if (typeof p !== 'string' &&
+                !(p instanceof _a && p.#parent === this)) {
+                throw new Error('invalid part: ' + p);
+            }
+            /* c8 ignore stop */
+            this.#parts.push(p);
+        }
+    }
+    toJSON() {
+        const ret = this.type === null ?
+            this.#parts
+                .slice()
+                .map(p => (typeof p === 'string' ? p : p.toJSON()))
+            : [this.type, ...this.#parts.map(p => p.toJSON())];
+        if (this.isStart() && !this.type)
+            ret.unshift([]);
+        if (this.isEnd() &&
+            (this === this.#root ||
+                (this.#root.#filledNegs && this.#parent?.type === '!'))) {
+            ret.push({});
+        }
+        return ret;
+    }
+    isStart() {
+        if (this.#root === this)
+            return true;
+        // if (this.type) return !!this.#parent?.isStart()
+        if (!this.#parent?.isStart())
+            return false;
+        if (this.#parentIndex === 0)
+            return true;
+        // if everything AHEAD of this is a negation, then it's still the "start"
+        const p = this.#parent;
+        for (let i = 0; i < this.#parentIndex; i++) {
+            const pp = p.#parts[i];
+            if (!(pp instanceof _a && pp.type === '!')) {
+                return false;
+            }
+        }
+        return true;
+    }
+    isEnd() {
+        if (this.#root === this)
+            return true;
+        if (this.#parent?.type === '!')
+            return true;
+        if (!this.#parent?.isEnd())
+            return false;
+        if (!this.type)
+            return this.#parent?.isEnd();
+        // if not root, it'll always have a parent
+        /* c8 ignore start */
+        const pl = this.#parent ? this.#parent.#parts.length : 0;
+        /* c8 ignore stop */
+        return this.#parentIndex === pl - 1;
+    }
+    copyIn(part) {
+        if (typeof part === 'string')
+            this.push(part);
+        else
+            this.push(part.clone(this));
+    }
+    clone(parent) {
+        const c = new _a(this.type, parent);
+        for (const p of this.#parts) {
+            c.copyIn(p);
+        }
+        return c;
+    }
+    static #parseAST(str, ast, pos, opt, extDepth) {
+        const maxDepth = opt.maxExtglobRecursion ?? 2;
+        let escaping = false;
+        let inBrace = false;
+        let braceStart = -1;
+        let braceNeg = false;
+        if (ast.type === null) {
+            // outside of a extglob, append until we find a start
+            let i = pos;
+            let acc = '';
+            while (i < str.length) {
+                const c = str.charAt(i++);
+                // still accumulate escapes at this point, but we do ignore
+                // starts that are escaped
+                if (escaping || c === '\\') {
+                    escaping = !escaping;
+                    acc += c;
+                    continue;
+                }
+                if (inBrace) {
+                    if (i === braceStart + 1) {
+                        if (c === '^' || c === '!') {
+                            braceNeg = true;
+                        }
+                    }
+                    else if (c === ']' && !(i === braceStart + 2 && braceNeg)) {
+                        inBrace = false;
+                    }
+                    acc += c;
+                    continue;
+                }
+                else if (c === '[') {
+                    inBrace = true;
+                    braceStart = i;
+                    braceNeg = false;
+                    acc += c;
+                    continue;
+                }
+                // we don't have to check for adoption here, because that's
+                // done at the other recursion point.
+                const doRecurse = !opt.noext &&
+                    isExtglobType(c) &&
+                    str.charAt(i) === '(' &&
+                    extDepth <= maxDepth;
+                if (doRecurse) {
+                    ast.push(acc);
+                    acc = '';
+                    const ext = new _a(c, ast);
+                    i = _a.#parseAST(str, ext, i, opt, extDepth + 1);
+                    ast.push(ext);
+                    continue;
+                }
+                acc += c;
+            }
+            ast.push(acc);
+            return i;
+        }
+        // some kind of extglob, pos is at the (
+        // find the next | or )
+        let i = pos + 1;
+        let part = new _a(null, ast);
+        const parts = [];
+        let acc = '';
+        while (i < str.length) {
+            const c = str.charAt(i++);
+            // still accumulate escapes at this point, but we do ignore
+            // starts that are escaped
+            if (escaping || c === '\\') {
+                escaping = !escaping;
+                acc += c;
+                continue;
+            }
+            if (inBrace) {
+                if (i === braceStart + 1) {
+                    if (c === '^' || c === '!') {
+                        braceNeg = true;
+                    }
+                }
+                else if (c === ']' && !(i === braceStart + 2 && braceNeg)) {
+                    inBrace = false;
+                }
+                acc += c;
+                continue;
+            }
+            else if (c === '[') {
+                inBrace = true;
+                braceStart = i;
+                braceNeg = false;
+                acc += c;
+                continue;
+            }
+            const doRecurse = !opt.noext &&
+                isExtglobType(c) &&
+                str.charAt(i) === '(' &&
+                /* c8 ignore start - the maxDepth is sufficient here */
+                (extDepth <= maxDepth || (ast && ast.#canAdoptType(c)));
+            /* c8 ignore stop */
+            if (doRecurse) {
+                const depthAdd = ast && ast.#canAdoptType(c) ? 0 : 1;
+                part.push(acc);
+                acc = '';
+                const ext = new _a(c, part);
+                part.push(ext);
+                i = _a.#parseAST(str, ext, i, opt, extDepth + depthAdd);
+                continue;
+            }
+            if (c === '|') {
+                part.push(acc);
+                acc = '';
+                parts.push(part);
+                part = new _a(null, ast);
+                continue;
+            }
+            if (c === ')') {
+                if (acc === '' && ast.#parts.length === 0) {
+                    ast.#emptyExt = true;
+                }
+                part.push(acc);
+                acc = '';
+                ast.push(...parts, part);
+                return i;
+            }
+            acc += c;
+        }
+        // unfinished extglob
+        // if we got here, it was a malformed extglob! not an extglob, but
+        // maybe something else in there.
+        ast.type = null;
+        ast.#hasMagic = undefined;
+        ast.#parts = [str.substring(pos - 1)];
+        return i;
+    }
+    #canAdoptWithSpace(child) {
+        return this.#canAdopt(child, adoptionWithSpaceMap);
+    }
+    #canAdopt(child, map = adoptionMap) {
+        if (!child ||
+            typeof child !== 'object' ||
+            child.type !== null ||
+            child.#parts.length !== 1 ||
+            this.type === null) {
+            return false;
+        }
+        const gc = child.#parts[0];
+        if (!gc || typeof gc !== 'object' || gc.type === null) {
+            return false;
+        }
+        return this.#canAdoptType(gc.type, map);
+    }
+    #canAdoptType(c, map = adoptionAnyMap) {
+        return !!map.get(this.type)?.includes(c);
+    }
+    #adoptWithSpace(child, index) {
+        const gc = child.#parts[0];
+        const blank = new _a(null, gc, this.options);
+        blank.#parts.push('');
+        gc.push(blank);
+        this.#adopt(child, index);
+    }
+    #adopt(child, index) {
+        const gc = child.#parts[0];
+        this.#parts.splice(index, 1, ...gc.#parts);
+        for (const p of gc.#parts) {
+            if (typeof p === 'object')
+                p.#parent = this;
+        }
+        this.#toString = undefined;
+    }
+    #canUsurpType(c) {
+        const m = usurpMap.get(this.type);
+        return !!m?.has(c);
+    }
+    #canUsurp(child) {
+        if (!child ||
+            typeof child !== 'object' ||
+            child.type !== null ||
+            child.#parts.length !== 1 ||
+            this.type === null ||
+            this.#parts.length !== 1) {
+            return false;
+        }
+        const gc = child.#parts[0];
+        if (!gc || typeof gc !== 'object' || gc.type === null) {
+            return false;
+        }
+        return this.#canUsurpType(gc.type);
+    }
+    #usurp(child) {
+        const m = usurpMap.get(this.type);
+        const gc = child.#parts[0];
+        const nt = m?.get(gc.type);
+        /* c8 ignore start - impossible */
+        if (!nt)
+            return false;
+        /* c8 ignore stop */
+        this.#parts = gc.#parts;
+        for (const p of this.#parts) {
+            if (typeof p === 'object') {
+                p.#parent = this;
+            }
+        }
+        this.type = nt;
+        this.#toString = undefined;
+        this.#emptyExt = false;
+    }
+    static fromGlob(pattern, options = {}) {
+        const ast = new _a(null, undefined, options);
+        _a.#parseAST(pattern, ast, 0, options, 0);
+        return ast;
+    }
+    // returns the regular expression if there's magic, or the unescaped
+    // string if not.
+    toMMPattern() {
+        // should only be called on root
+        /* c8 ignore start */
+        if (this !== this.#root)
+            return this.#root.toMMPattern();
+        /* c8 ignore stop */
+        const glob = this.toString();
+        const [re, body, hasMagic, uflag] = this.toRegExpSource();
+        // if we're in nocase mode, and not nocaseMagicOnly, then we do
+        // still need a regular expression if we have to case-insensitively
+        // match capital/lowercase characters.
+        const anyMagic = hasMagic ||
+            this.#hasMagic ||
+            (this.#options.nocase &&
+                !this.#options.nocaseMagicOnly &&
+                glob.toUpperCase() !== glob.toLowerCase());
+        if (!anyMagic) {
+            return body;
+        }
+        const flags = (this.#options.nocase ? 'i' : '') + (uflag ? 'u' : '');
+        return Object.assign(new RegExp(`^${re}$`, flags), {
+            _src: re,
+            _glob: glob,
+        });
+    }
+    get options() {
+        return this.#options;
+    }
+    // returns the string match, the regexp source, whether there's magic
+    // in the regexp (so a regular expression is required) and whether or
+    // not the uflag is needed for the regular expression (for posix classes)
+    // TODO: instead of injecting the start/end at this point, just return
+    // the BODY of the regexp, along with the start/end portions suitable
+    // for binding the start/end in either a joined full-path makeRe context
+    // (where we bind to (^|/), or a standalone matchPart context (where
+    // we bind to ^, and not /).  Otherwise slashes get duped!
+    //
+    // In part-matching mode, the start is:
+    // - if not isStart: nothing
+    // - if traversal possible, but not allowed: ^(?!\.\.?$)
+    // - if dots allowed or not possible: ^
+    // - if dots possible and not allowed: ^(?!\.)
+    // end is:
+    // - if not isEnd(): nothing
+    // - else: $
+    //
+    // In full-path matching mode, we put the slash at the START of the
+    // pattern, so start is:
+    // - if first pattern: same as part-matching mode
+    // - if not isStart(): nothing
+    // - if traversal possible, but not allowed: /(?!\.\.?(?:$|/))
+    // - if dots allowed or not possible: /
+    // - if dots possible and not allowed: /(?!\.)
+    // end is:
+    // - if last pattern, same as part-matching mode
+    // - else nothing
+    //
+    // Always put the (?:$|/) on negated tails, though, because that has to be
+    // there to bind the end of the negated pattern portion, and it's easier to
+    // just stick it in now rather than try to inject it later in the middle of
+    // the pattern.
+    //
+    // We can just always return the same end, and leave it up to the caller
+    // to know whether it's going to be used joined or in parts.
+    // And, if the start is adjusted slightly, can do the same there:
+    // - if not isStart: nothing
+    // - if traversal possible, but not allowed: (?:/|^)(?!\.\.?$)
+    // - if dots allowed or not possible: (?:/|^)
+    // - if dots possible and not allowed: (?:/|^)(?!\.)
+    //
+    // But it's better to have a simpler binding without a conditional, for
+    // performance, so probably better to return both start options.
+    //
+    // Then the caller just ignores the end if it's not the first pattern,
+    // and the start always gets applied.
+    //
+    // But that's always going to be $ if it's the ending pattern, or nothing,
+    // so the caller can just attach $ at the end of the pattern when building.
+    //
+    // So the todo is:
+    // - better detect what kind of start is needed
+    // - return both flavors of starting pattern
+    // - attach $ at the end of the pattern when creating the actual RegExp
+    //
+    // Ah, but wait, no, that all only applies to the root when the first pattern
+    // is not an extglob. If the first pattern IS an extglob, then we need all
+    // that dot prevention biz to live in the extglob portions, because eg
+    // +(*|.x*) can match .xy but not .yx.
+    //
+    // So, return the two flavors if it's #root and the first child is not an
+    // AST, otherwise leave it to the child AST to handle it, and there,
+    // use the (?:^|/) style of start binding.
+    //
+    // Even simplified further:
+    // - Since the start for a join is eg /(?!\.) and the start for a part
+    // is ^(?!\.), we can just prepend (?!\.) to the pattern (either root
+    // or start or whatever) and prepend ^ or / at the Regexp construction.
+    toRegExpSource(allowDot) {
+        const dot = allowDot ?? !!this.#options.dot;
+        if (this.#root === this) {
+            this.#flatten();
+            this.#fillNegs();
+        }
+        if (!isExtglobAST(this)) {
+            const noEmpty = this.isStart() &&
+                this.isEnd() &&
+                !this.#parts.some(s => typeof s !== 'string');
+            const src = this.#parts
+                .map(p => {
+                const [re, _, hasMagic, uflag] = typeof p === 'string' ?
+                    _a.#parseGlob(p, this.#hasMagic, noEmpty)
+                    : p.toRegExpSource(allowDot);
+                this.#hasMagic = this.#hasMagic || hasMagic;
+                this.#uflag = this.#uflag || uflag;
+                return re;
+            })
+                .join('');
+            let start = '';
+            if (this.isStart()) {
+                if (typeof this.#parts[0] === 'string') {
+                    // this is the string that will match the start of the pattern,
+                    // so we need to protect against dots and such.
+                    // '.' and '..' cannot match unless the pattern is that exactly,
+                    // even if it starts with . or dot:true is set.
+                    const dotTravAllowed = this.#parts.length === 1 && justDots.has(this.#parts[0]);
+                    if (!dotTravAllowed) {
+                        const aps = addPatternStart;
+                        // check if we have a possibility of matching . or ..,
+                        // and prevent that.
+                        const needNoTrav = 
+                        // dots are allowed, and the pattern starts with [ or .
+                        (dot && aps.has(src.charAt(0))) ||
+                            // the pattern starts with \., and then [ or .
+                            (src.startsWith('\\.') && aps.has(src.charAt(2))) ||
+                            // the pattern starts with \.\., and then [ or .
+                            (src.startsWith('\\.\\.') && aps.has(src.charAt(4)));
+                        // no need to prevent dots if it can't match a dot, or if a
+                        // sub-pattern will be preventing it anyway.
+                        const needNoDot = !dot && !allowDot && aps.has(src.charAt(0));
+                        start =
+                            needNoTrav ? startNoTraversal
+                                : needNoDot ? startNoDot
+                                    : '';
+                    }
+                }
+            }
+            // append the "end of path portion" pattern to negation tails
+            let end = '';
+            if (this.isEnd() &&
+                this.#root.#filledNegs &&
+                this.#parent?.type === '!') {
+                end = '(?:$|\\/)';
+            }
+            const final = start + src + end;
+            return [
+                final,
+                unescape_unescape(src),
+                (this.#hasMagic = !!this.#hasMagic),
+                this.#uflag,
+            ];
+        }
+        // We need to calculate the body *twice* if it's a repeat pattern
+        // at the start, once in nodot mode, then again in dot mode, so a
+        // pattern like *(?) can match 'x.y'
+        const repeated = this.type === '*' || this.type === '+';
+        // some kind of extglob
+        const start = this.type === '!' ? '(?:(?!(?:' : '(?:';
+        let body = this.#partsToRegExp(dot);
+        if (this.isStart() && this.isEnd() && !body && this.type !== '!') {
+            // invalid extglob, has to at least be *something* present, if it's
+            // the entire path portion.
+            const s = this.toString();
+            const me = this;
+            me.#parts = [s];
+            me.type = null;
+            me.#hasMagic = undefined;
+            return [s, unescape_unescape(this.toString()), false, false];
+        }
+        let bodyDotAllowed = !repeated || allowDot || dot || !startNoDot ?
+            ''
+            : this.#partsToRegExp(true);
+        if (bodyDotAllowed === body) {
+            bodyDotAllowed = '';
+        }
+        if (bodyDotAllowed) {
+            body = `(?:${body})(?:${bodyDotAllowed})*?`;
+        }
+        // an empty !() is exactly equivalent to a starNoEmpty
+        let final = '';
+        if (this.type === '!' && this.#emptyExt) {
+            final = (this.isStart() && !dot ? startNoDot : '') + starNoEmpty;
+        }
+        else {
+            const close = this.type === '!' ?
+                // !() must match something,but !(x) can match ''
+                '))' +
+                    (this.isStart() && !dot && !allowDot ? startNoDot : '') +
+                    star +
+                    ')'
+                : this.type === '@' ? ')'
+                    : this.type === '?' ? ')?'
+                        : this.type === '+' && bodyDotAllowed ? ')'
+                            : this.type === '*' && bodyDotAllowed ? `)?`
+                                : `)${this.type}`;
+            final = start + body + close;
+        }
+        return [
+            final,
+            unescape_unescape(body),
+            (this.#hasMagic = !!this.#hasMagic),
+            this.#uflag,
+        ];
+    }
+    #flatten() {
+        if (!isExtglobAST(this)) {
+            for (const p of this.#parts) {
+                if (typeof p === 'object') {
+                    p.#flatten();
+                }
+            }
+        }
+        else {
+            // do up to 10 passes to flatten as much as possible
+            let iterations = 0;
+            let done = false;
+            do {
+                done = true;
+                for (let i = 0; i < this.#parts.length; i++) {
+                    const c = this.#parts[i];
+                    if (typeof c === 'object') {
+                        c.#flatten();
+                        if (this.#canAdopt(c)) {
+                            done = false;
+                            this.#adopt(c, i);
+                        }
+                        else if (this.#canAdoptWithSpace(c)) {
+                            done = false;
+                            this.#adoptWithSpace(c, i);
+                        }
+                        else if (this.#canUsurp(c)) {
+                            done = false;
+                            this.#usurp(c);
+                        }
+                    }
+                }
+            } while (!done && ++iterations < 10);
+        }
+        this.#toString = undefined;
+    }
+    #partsToRegExp(dot) {
+        return this.#parts
+            .map(p => {
+            // extglob ASTs should only contain parent ASTs
+            /* c8 ignore start */
+            if (typeof p === 'string') {
+                throw new Error('string type in extglob ast??');
+            }
+            /* c8 ignore stop */
+            // can ignore hasMagic, because extglobs are already always magic
+            const [re, _, _hasMagic, uflag] = p.toRegExpSource(dot);
+            this.#uflag = this.#uflag || uflag;
+            return re;
+        })
+            .filter(p => !(this.isStart() && this.isEnd()) || !!p)
+            .join('|');
+    }
+    static #parseGlob(glob, hasMagic, noEmpty = false) {
+        let escaping = false;
+        let re = '';
+        let uflag = false;
+        // multiple stars that aren't globstars coalesce into one *
+        let inStar = false;
+        for (let i = 0; i < glob.length; i++) {
+            const c = glob.charAt(i);
+            if (escaping) {
+                escaping = false;
+                re += (reSpecials.has(c) ? '\\' : '') + c;
+                continue;
+            }
+            if (c === '*') {
+                if (inStar)
+                    continue;
+                inStar = true;
+                re += noEmpty && /^[*]+$/.test(glob) ? starNoEmpty : star;
+                hasMagic = true;
+                continue;
+            }
+            else {
+                inStar = false;
+            }
+            if (c === '\\') {
+                if (i === glob.length - 1) {
+                    re += '\\\\';
+                }
+                else {
+                    escaping = true;
+                }
+                continue;
+            }
+            if (c === '[') {
+                const [src, needUflag, consumed, magic] = parseClass(glob, i);
+                if (consumed) {
+                    re += src;
+                    uflag = uflag || needUflag;
+                    i += consumed - 1;
+                    hasMagic = hasMagic || magic;
+                    continue;
+                }
+            }
+            if (c === '?') {
+                re += qmark;
+                hasMagic = true;
+                continue;
+            }
+            re += regExpEscape(c);
+        }
+        return [re, unescape_unescape(glob), !!hasMagic, uflag];
+    }
+}
+_a = AST;
+//# sourceMappingURL=ast.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/escape.js
+/**
+ * Escape all magic characters in a glob pattern.
+ *
+ * If the {@link MinimatchOptions.windowsPathsNoEscape}
+ * option is used, then characters are escaped by wrapping in `[]`, because
+ * a magic character wrapped in a character class can only be satisfied by
+ * that exact character.  In this mode, `\` is _not_ escaped, because it is
+ * not interpreted as a magic character, but instead as a path separator.
+ *
+ * If the {@link MinimatchOptions.magicalBraces} option is used,
+ * then braces (`{` and `}`) will be escaped.
+ */
+const escape_escape = (s, { windowsPathsNoEscape = false, magicalBraces = false, } = {}) => {
+    // don't need to escape +@! because we escape the parens
+    // that make those magic, and escaping ! as [!] isn't valid,
+    // because [!]] is a valid glob class meaning not ']'.
+    if (magicalBraces) {
+        return windowsPathsNoEscape ?
+            s.replace(/[?*()[\]{}]/g, '[$&]')
+            : s.replace(/[?*()[\]\\{}]/g, '\\$&');
+    }
+    return windowsPathsNoEscape ?
+        s.replace(/[?*()[\]]/g, '[$&]')
+        : s.replace(/[?*()[\]\\]/g, '\\$&');
+};
+//# sourceMappingURL=escape.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/node_modules/minimatch/dist/esm/index.js
+
+
+
+
+
+const minimatch = (p, pattern, options = {}) => {
+    assertValidPattern(pattern);
+    // shortcut: comments match nothing.
+    if (!options.nocomment && pattern.charAt(0) === '#') {
+        return false;
+    }
+    return new Minimatch(pattern, options).match(p);
+};
+// Optimized checking for the most common glob patterns.
+const starDotExtRE = /^\*+([^+@!?*[(]*)$/;
+const starDotExtTest = (ext) => (f) => !f.startsWith('.') && f.endsWith(ext);
+const starDotExtTestDot = (ext) => (f) => f.endsWith(ext);
+const starDotExtTestNocase = (ext) => {
+    ext = ext.toLowerCase();
+    return (f) => !f.startsWith('.') && f.toLowerCase().endsWith(ext);
+};
+const starDotExtTestNocaseDot = (ext) => {
+    ext = ext.toLowerCase();
+    return (f) => f.toLowerCase().endsWith(ext);
+};
+const starDotStarRE = /^\*+\.\*+$/;
+const starDotStarTest = (f) => !f.startsWith('.') && f.includes('.');
+const starDotStarTestDot = (f) => f !== '.' && f !== '..' && f.includes('.');
+const dotStarRE = /^\.\*+$/;
+const dotStarTest = (f) => f !== '.' && f !== '..' && f.startsWith('.');
+const starRE = /^\*+$/;
+const starTest = (f) => f.length !== 0 && !f.startsWith('.');
+const starTestDot = (f) => f.length !== 0 && f !== '.' && f !== '..';
+const qmarksRE = /^\?+([^+@!?*[(]*)?$/;
+const qmarksTestNocase = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExt([$0]);
+    if (!ext)
+        return noext;
+    ext = ext.toLowerCase();
+    return (f) => noext(f) && f.toLowerCase().endsWith(ext);
+};
+const qmarksTestNocaseDot = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExtDot([$0]);
+    if (!ext)
+        return noext;
+    ext = ext.toLowerCase();
+    return (f) => noext(f) && f.toLowerCase().endsWith(ext);
+};
+const qmarksTestDot = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExtDot([$0]);
+    return !ext ? noext : (f) => noext(f) && f.endsWith(ext);
+};
+const qmarksTest = ([$0, ext = '']) => {
+    const noext = qmarksTestNoExt([$0]);
+    return !ext ? noext : (f) => noext(f) && f.endsWith(ext);
+};
+const qmarksTestNoExt = ([$0]) => {
+    const len = $0.length;
+    return (f) => f.length === len && !f.startsWith('.');
+};
+const qmarksTestNoExtDot = ([$0]) => {
+    const len = $0.length;
+    return (f) => f.length === len && f !== '.' && f !== '..';
+};
+/* c8 ignore start */
+const defaultPlatform = (typeof process === 'object' && process ?
+    (typeof process.env === 'object' &&
+        process.env &&
+        process.env.__MINIMATCH_TESTING_PLATFORM__) ||
+        process.platform
+    : 'posix');
+const esm_path = {
+    win32: { sep: '\\' },
+    posix: { sep: '/' },
+};
+/* c8 ignore stop */
+const esm_sep = defaultPlatform === 'win32' ? esm_path.win32.sep : esm_path.posix.sep;
+minimatch.sep = esm_sep;
+const GLOBSTAR = Symbol('globstar **');
+minimatch.GLOBSTAR = GLOBSTAR;
+// any single thing other than /
+// don't need to escape / when using new RegExp()
+const esm_qmark = '[^/]';
+// * => any number of characters
+const esm_star = esm_qmark + '*?';
+// ** when dots are allowed.  Anything goes, except .. and .
+// not (^ or / followed by one or two dots followed by $ or /),
+// followed by anything, any number of times.
+const twoStarDot = '(?:(?!(?:\\/|^)(?:\\.{1,2})($|\\/)).)*?';
+// not a ^ or / followed by a dot,
+// followed by anything, any number of times.
+const twoStarNoDot = '(?:(?!(?:\\/|^)\\.).)*?';
+const filter = (pattern, options = {}) => (p) => minimatch(p, pattern, options);
+minimatch.filter = filter;
+const ext = (a, b = {}) => Object.assign({}, a, b);
+const esm_defaults = (def) => {
+    if (!def || typeof def !== 'object' || !Object.keys(def).length) {
+        return minimatch;
+    }
+    const orig = minimatch;
+    const m = (p, pattern, options = {}) => orig(p, pattern, ext(def, options));
+    return Object.assign(m, {
+        Minimatch: class Minimatch extends orig.Minimatch {
+            constructor(pattern, options = {}) {
+                super(pattern, ext(def, options));
+            }
+            static defaults(options) {
+                return orig.defaults(ext(def, options)).Minimatch;
+            }
+        },
+        AST: class AST extends orig.AST {
+            /* c8 ignore start */
+            constructor(type, parent, options = {}) {
+                super(type, parent, ext(def, options));
+            }
+            /* c8 ignore stop */
+            static fromGlob(pattern, options = {}) {
+                return orig.AST.fromGlob(pattern, ext(def, options));
+            }
+        },
+        unescape: (s, options = {}) => orig.unescape(s, ext(def, options)),
+        escape: (s, options = {}) => orig.escape(s, ext(def, options)),
+        filter: (pattern, options = {}) => orig.filter(pattern, ext(def, options)),
+        defaults: (options) => orig.defaults(ext(def, options)),
+        makeRe: (pattern, options = {}) => orig.makeRe(pattern, ext(def, options)),
+        braceExpand: (pattern, options = {}) => orig.braceExpand(pattern, ext(def, options)),
+        match: (list, pattern, options = {}) => orig.match(list, pattern, ext(def, options)),
+        sep: orig.sep,
+        GLOBSTAR: GLOBSTAR,
+    });
+};
+minimatch.defaults = esm_defaults;
+// Brace expansion:
+// a{b,c}d -> abd acd
+// a{b,}c -> abc ac
+// a{0..3}d -> a0d a1d a2d a3d
+// a{b,c{d,e}f}g -> abg acdfg acefg
+// a{b,c}d{e,f}g -> abdeg acdeg abdeg abdfg
+//
+// Invalid sets are not expanded.
+// a{2..}b -> a{2..}b
+// a{b}c -> a{b}c
+const braceExpand = (pattern, options = {}) => {
+    assertValidPattern(pattern);
+    // Thanks to Yeting Li <https://github.com/yetingli> for
+    // improving this regexp to avoid a ReDOS vulnerability.
+    if (options.nobrace || !/\{(?:(?!\{).)*\}/.test(pattern)) {
+        // shortcut. no need to expand.
+        return [pattern];
+    }
+    return esm_expand(pattern, { max: options.braceExpandMax });
+};
+minimatch.braceExpand = braceExpand;
+// parse a component of the expanded set.
+// At this point, no pattern may contain "/" in it
+// so we're going to return a 2d array, where each entry is the full
+// pattern, split on '/', and then turned into a regular expression.
+// A regexp is made at the end which joins each array with an
+// escaped /, and another full one which joins each regexp with |.
+//
+// Following the lead of Bash 4.1, note that "**" only has special meaning
+// when it is the *only* thing in a path portion.  Otherwise, any series
+// of * is equivalent to a single *.  Globstar behavior is enabled by
+// default, and can be disabled by setting options.noglobstar.
+const makeRe = (pattern, options = {}) => new Minimatch(pattern, options).makeRe();
+minimatch.makeRe = makeRe;
+const match = (list, pattern, options = {}) => {
+    const mm = new Minimatch(pattern, options);
+    list = list.filter(f => mm.match(f));
+    if (mm.options.nonull && !list.length) {
+        list.push(pattern);
+    }
+    return list;
+};
+minimatch.match = match;
+// replace stuff like \* with *
+const globMagic = /[?*]|[+@!]\(.*?\)|\[|\]/;
+const esm_regExpEscape = (s) => s.replace(/[-[\]{}()*+?.,\\^$|#\s]/g, '\\$&');
+class Minimatch {
+    options;
+    set;
+    pattern;
+    windowsPathsNoEscape;
+    nonegate;
+    negate;
+    comment;
+    empty;
+    preserveMultipleSlashes;
+    partial;
+    globSet;
+    globParts;
+    nocase;
+    isWindows;
+    platform;
+    windowsNoMagicRoot;
+    maxGlobstarRecursion;
+    regexp;
+    constructor(pattern, options = {}) {
+        assertValidPattern(pattern);
+        options = options || {};
+        this.options = options;
+        this.maxGlobstarRecursion = options.maxGlobstarRecursion ?? 200;
+        this.pattern = pattern;
+        this.platform = options.platform || defaultPlatform;
+        this.isWindows = this.platform === 'win32';
+        // avoid the annoying deprecation flag lol
+        const awe = ('allowWindow' + 'sEscape');
+        this.windowsPathsNoEscape =
+            !!options.windowsPathsNoEscape || options[awe] === false;
+        if (this.windowsPathsNoEscape) {
+            this.pattern = this.pattern.replace(/\\/g, '/');
+        }
+        this.preserveMultipleSlashes = !!options.preserveMultipleSlashes;
+        this.regexp = null;
+        this.negate = false;
+        this.nonegate = !!options.nonegate;
+        this.comment = false;
+        this.empty = false;
+        this.partial = !!options.partial;
+        this.nocase = !!this.options.nocase;
+        this.windowsNoMagicRoot =
+            options.windowsNoMagicRoot !== undefined ?
+                options.windowsNoMagicRoot
+                : !!(this.isWindows && this.nocase);
+        this.globSet = [];
+        this.globParts = [];
+        this.set = [];
+        // make the set of regexps etc.
+        this.make();
+    }
+    hasMagic() {
+        if (this.options.magicalBraces && this.set.length > 1) {
+            return true;
+        }
+        for (const pattern of this.set) {
+            for (const part of pattern) {
+                if (typeof part !== 'string')
+                    return true;
+            }
+        }
+        return false;
+    }
+    debug(..._) { }
+    make() {
+        const pattern = this.pattern;
+        const options = this.options;
+        // empty patterns and comments match nothing.
+        if (!options.nocomment && pattern.charAt(0) === '#') {
+            this.comment = true;
+            return;
+        }
+        if (!pattern) {
+            this.empty = true;
+            return;
+        }
+        // step 1: figure out negation, etc.
+        this.parseNegate();
+        // step 2: expand braces
+        this.globSet = [...new Set(this.braceExpand())];
+        if (options.debug) {
+            //oxlint-disable-next-line no-console
+            this.debug = (...args) => console.error(...args);
+        }
+        this.debug(this.pattern, this.globSet);
+        // step 3: now we have a set, so turn each one into a series of
+        // path-portion matching patterns.
+        // These will be regexps, except in the case of "**", which is
+        // set to the GLOBSTAR object for globstar behavior,
+        // and will not contain any / characters
+        //
+        // First, we preprocess to make the glob pattern sets a bit simpler
+        // and deduped.  There are some perf-killing patterns that can cause
+        // problems with a glob walk, but we can simplify them down a bit.
+        const rawGlobParts = this.globSet.map(s => this.slashSplit(s));
+        this.globParts = this.preprocess(rawGlobParts);
+        this.debug(this.pattern, this.globParts);
+        // glob --> regexps
+        let set = this.globParts.map((s, _, __) => {
+            if (this.isWindows && this.windowsNoMagicRoot) {
+                // check if it's a drive or unc path.
+                const isUNC = s[0] === '' &&
+                    s[1] === '' &&
+                    (s[2] === '?' || !globMagic.test(s[2])) &&
+                    !globMagic.test(s[3]);
+                const isDrive = /^[a-z]:/i.test(s[0]);
+                if (isUNC) {
+                    return [
+                        ...s.slice(0, 4),
+                        ...s.slice(4).map(ss => this.parse(ss)),
+                    ];
+                }
+                else if (isDrive) {
+                    return [s[0], ...s.slice(1).map(ss => this.parse(ss))];
+                }
+            }
+            return s.map(ss => this.parse(ss));
+        });
+        this.debug(this.pattern, set);
+        // filter out everything that didn't compile properly.
+        this.set = set.filter(s => s.indexOf(false) === -1);
+        // do not treat the ? in UNC paths as magic
+        if (this.isWindows) {
+            for (let i = 0; i < this.set.length; i++) {
+                const p = this.set[i];
+                if (p[0] === '' &&
+                    p[1] === '' &&
+                    this.globParts[i][2] === '?' &&
+                    typeof p[3] === 'string' &&
+                    /^[a-z]:$/i.test(p[3])) {
+                    p[2] = '?';
+                }
+            }
+        }
+        this.debug(this.pattern, this.set);
+    }
+    // various transforms to equivalent pattern sets that are
+    // faster to process in a filesystem walk.  The goal is to
+    // eliminate what we can, and push all ** patterns as far
+    // to the right as possible, even if it increases the number
+    // of patterns that we have to process.
+    preprocess(globParts) {
+        // if we're not in globstar mode, then turn ** into *
+        if (this.options.noglobstar) {
+            for (const partset of globParts) {
+                for (let j = 0; j < partset.length; j++) {
+                    if (partset[j] === '**') {
+                        partset[j] = '*';
+                    }
+                }
+            }
+        }
+        const { optimizationLevel = 1 } = this.options;
+        if (optimizationLevel >= 2) {
+            // aggressive optimization for the purpose of fs walking
+            globParts = this.firstPhasePreProcess(globParts);
+            globParts = this.secondPhasePreProcess(globParts);
+        }
+        else if (optimizationLevel >= 1) {
+            // just basic optimizations to remove some .. parts
+            globParts = this.levelOneOptimize(globParts);
+        }
+        else {
+            // just collapse multiple ** portions into one
+            globParts = this.adjascentGlobstarOptimize(globParts);
+        }
+        return globParts;
+    }
+    // just get rid of adjascent ** portions
+    adjascentGlobstarOptimize(globParts) {
+        return globParts.map(parts => {
+            let gs = -1;
+            while (-1 !== (gs = parts.indexOf('**', gs + 1))) {
+                let i = gs;
+                while (parts[i + 1] === '**') {
+                    i++;
+                }
+                if (i !== gs) {
+                    parts.splice(gs, i - gs);
+                }
+            }
+            return parts;
+        });
+    }
+    // get rid of adjascent ** and resolve .. portions
+    levelOneOptimize(globParts) {
+        return globParts.map(parts => {
+            parts = parts.reduce((set, part) => {
+                const prev = set[set.length - 1];
+                if (part === '**' && prev === '**') {
+                    return set;
+                }
+                if (part === '..') {
+                    if (prev && prev !== '..' && prev !== '.' && prev !== '**') {
+                        set.pop();
+                        return set;
+                    }
+                }
+                set.push(part);
+                return set;
+            }, []);
+            return parts.length === 0 ? [''] : parts;
+        });
+    }
+    levelTwoFileOptimize(parts) {
+        if (!Array.isArray(parts)) {
+            parts = this.slashSplit(parts);
+        }
+        let didSomething = false;
+        do {
+            didSomething = false;
+            // <pre>/<e>/<rest> -> <pre>/<rest>
+            if (!this.preserveMultipleSlashes) {
+                for (let i = 1; i < parts.length - 1; i++) {
+                    const p = parts[i];
+                    // don't squeeze out UNC patterns
+                    if (i === 1 && p === '' && parts[0] === '')
+                        continue;
+                    if (p === '.' || p === '') {
+                        didSomething = true;
+                        parts.splice(i, 1);
+                        i--;
+                    }
+                }
+                if (parts[0] === '.' &&
+                    parts.length === 2 &&
+                    (parts[1] === '.' || parts[1] === '')) {
+                    didSomething = true;
+                    parts.pop();
+                }
+            }
+            // <pre>/<p>/../<rest> -> <pre>/<rest>
+            let dd = 0;
+            while (-1 !== (dd = parts.indexOf('..', dd + 1))) {
+                const p = parts[dd - 1];
+                if (p &&
+                    p !== '.' &&
+                    p !== '..' &&
+                    p !== '**' &&
+                    !(this.isWindows && /^[a-z]:$/i.test(p))) {
+                    didSomething = true;
+                    parts.splice(dd - 1, 2);
+                    dd -= 2;
+                }
+            }
+        } while (didSomething);
+        return parts.length === 0 ? [''] : parts;
+    }
+    // First phase: single-pattern processing
+    // <pre> is 1 or more portions
+    // <rest> is 1 or more portions
+    // <p> is any portion other than ., .., '', or **
+    // <e> is . or ''
+    //
+    // **/.. is *brutal* for filesystem walking performance, because
+    // it effectively resets the recursive walk each time it occurs,
+    // and ** cannot be reduced out by a .. pattern part like a regexp
+    // or most strings (other than .., ., and '') can be.
+    //
+    // <pre>/**/../<p>/<p>/<rest> -> {<pre>/../<p>/<p>/<rest>,<pre>/**/<p>/<p>/<rest>}
+    // <pre>/<e>/<rest> -> <pre>/<rest>
+    // <pre>/<p>/../<rest> -> <pre>/<rest>
+    // **/**/<rest> -> **/<rest>
+    //
+    // **/*/<rest> -> */**/<rest> <== not valid because ** doesn't follow
+    // this WOULD be allowed if ** did follow symlinks, or * didn't
+    firstPhasePreProcess(globParts) {
+        let didSomething = false;
+        do {
+            didSomething = false;
+            // <pre>/**/../<p>/<p>/<rest> -> {<pre>/../<p>/<p>/<rest>,<pre>/**/<p>/<p>/<rest>}
+            for (let parts of globParts) {
+                let gs = -1;
+                while (-1 !== (gs = parts.indexOf('**', gs + 1))) {
+                    let gss = gs;
+                    while (parts[gss + 1] === '**') {
+                        // <pre>/**/**/<rest> -> <pre>/**/<rest>
+                        gss++;
+                    }
+                    // eg, if gs is 2 and gss is 4, that means we have 3 **
+                    // parts, and can remove 2 of them.
+                    if (gss > gs) {
+                        parts.splice(gs + 1, gss - gs);
+                    }
+                    let next = parts[gs + 1];
+                    const p = parts[gs + 2];
+                    const p2 = parts[gs + 3];
+                    if (next !== '..')
+                        continue;
+                    if (!p ||
+                        p === '.' ||
+                        p === '..' ||
+                        !p2 ||
+                        p2 === '.' ||
+                        p2 === '..') {
+                        continue;
+                    }
+                    didSomething = true;
+                    // edit parts in place, and push the new one
+                    parts.splice(gs, 1);
+                    const other = parts.slice(0);
+                    other[gs] = '**';
+                    globParts.push(other);
+                    gs--;
+                }
+                // <pre>/<e>/<rest> -> <pre>/<rest>
+                if (!this.preserveMultipleSlashes) {
+                    for (let i = 1; i < parts.length - 1; i++) {
+                        const p = parts[i];
+                        // don't squeeze out UNC patterns
+                        if (i === 1 && p === '' && parts[0] === '')
+                            continue;
+                        if (p === '.' || p === '') {
+                            didSomething = true;
+                            parts.splice(i, 1);
+                            i--;
+                        }
+                    }
+                    if (parts[0] === '.' &&
+                        parts.length === 2 &&
+                        (parts[1] === '.' || parts[1] === '')) {
+                        didSomething = true;
+                        parts.pop();
+                    }
+                }
+                // <pre>/<p>/../<rest> -> <pre>/<rest>
+                let dd = 0;
+                while (-1 !== (dd = parts.indexOf('..', dd + 1))) {
+                    const p = parts[dd - 1];
+                    if (p && p !== '.' && p !== '..' && p !== '**') {
+                        didSomething = true;
+                        const needDot = dd === 1 && parts[dd + 1] === '**';
+                        const splin = needDot ? ['.'] : [];
+                        parts.splice(dd - 1, 2, ...splin);
+                        if (parts.length === 0)
+                            parts.push('');
+                        dd -= 2;
+                    }
+                }
+            }
+        } while (didSomething);
+        return globParts;
+    }
+    // second phase: multi-pattern dedupes
+    // {<pre>/*/<rest>,<pre>/<p>/<rest>} -> <pre>/*/<rest>
+    // {<pre>/<rest>,<pre>/<rest>} -> <pre>/<rest>
+    // {<pre>/**/<rest>,<pre>/<rest>} -> <pre>/**/<rest>
+    //
+    // {<pre>/**/<rest>,<pre>/**/<p>/<rest>} -> <pre>/**/<rest>
+    // ^-- not valid because ** doens't follow symlinks
+    secondPhasePreProcess(globParts) {
+        for (let i = 0; i < globParts.length - 1; i++) {
+            for (let j = i + 1; j < globParts.length; j++) {
+                const matched = this.partsMatch(globParts[i], globParts[j], !this.preserveMultipleSlashes);
+                if (matched) {
+                    globParts[i] = [];
+                    globParts[j] = matched;
+                    break;
+                }
+            }
+        }
+        return globParts.filter(gs => gs.length);
+    }
+    partsMatch(a, b, emptyGSMatch = false) {
+        let ai = 0;
+        let bi = 0;
+        let result = [];
+        let which = '';
+        while (ai < a.length && bi < b.length) {
+            if (a[ai] === b[bi]) {
+                result.push(which === 'b' ? b[bi] : a[ai]);
+                ai++;
+                bi++;
+            }
+            else if (emptyGSMatch && a[ai] === '**' && b[bi] === a[ai + 1]) {
+                result.push(a[ai]);
+                ai++;
+            }
+            else if (emptyGSMatch && b[bi] === '**' && a[ai] === b[bi + 1]) {
+                result.push(b[bi]);
+                bi++;
+            }
+            else if (a[ai] === '*' &&
+                b[bi] &&
+                (this.options.dot || !b[bi].startsWith('.')) &&
+                b[bi] !== '**') {
+                if (which === 'b')
+                    return false;
+                which = 'a';
+                result.push(a[ai]);
+                ai++;
+                bi++;
+            }
+            else if (b[bi] === '*' &&
+                a[ai] &&
+                (this.options.dot || !a[ai].startsWith('.')) &&
+                a[ai] !== '**') {
+                if (which === 'a')
+                    return false;
+                which = 'b';
+                result.push(b[bi]);
+                ai++;
+                bi++;
+            }
+            else {
+                return false;
+            }
+        }
+        // if we fall out of the loop, it means they two are identical
+        // as long as their lengths match
+        return a.length === b.length && result;
+    }
+    parseNegate() {
+        if (this.nonegate)
+            return;
+        const pattern = this.pattern;
+        let negate = false;
+        let negateOffset = 0;
+        for (let i = 0; i < pattern.length && pattern.charAt(i) === '!'; i++) {
+            negate = !negate;
+            negateOffset++;
+        }
+        if (negateOffset)
+            this.pattern = pattern.slice(negateOffset);
+        this.negate = negate;
+    }
+    // set partial to true to test if, for example,
+    // "/a/b" matches the start of "/*/b/*/d"
+    // Partial means, if you run out of file before you run
+    // out of pattern, then that's fine, as long as all
+    // the parts match.
+    matchOne(file, pattern, partial = false) {
+        let fileStartIndex = 0;
+        let patternStartIndex = 0;
+        // UNC paths like //?/X:/... can match X:/... and vice versa
+        // Drive letters in absolute drive or unc paths are always compared
+        // case-insensitively.
+        if (this.isWindows) {
+            const fileDrive = typeof file[0] === 'string' && /^[a-z]:$/i.test(file[0]);
+            const fileUNC = !fileDrive &&
+                file[0] === '' &&
+                file[1] === '' &&
+                file[2] === '?' &&
+                /^[a-z]:$/i.test(file[3]);
+            const patternDrive = typeof pattern[0] === 'string' && /^[a-z]:$/i.test(pattern[0]);
+            const patternUNC = !patternDrive &&
+                pattern[0] === '' &&
+                pattern[1] === '' &&
+                pattern[2] === '?' &&
+                typeof pattern[3] === 'string' &&
+                /^[a-z]:$/i.test(pattern[3]);
+            const fdi = fileUNC ? 3
+                : fileDrive ? 0
+                    : undefined;
+            const pdi = patternUNC ? 3
+                : patternDrive ? 0
+                    : undefined;
+            if (typeof fdi === 'number' && typeof pdi === 'number') {
+                const [fd, pd] = [
+                    file[fdi],
+                    pattern[pdi],
+                ];
+                // start matching at the drive letter index of each
+                if (fd.toLowerCase() === pd.toLowerCase()) {
+                    pattern[pdi] = fd;
+                    patternStartIndex = pdi;
+                    fileStartIndex = fdi;
+                }
+            }
+        }
+        // resolve and reduce . and .. portions in the file as well.
+        // don't need to do the second phase, because it's only one string[]
+        const { optimizationLevel = 1 } = this.options;
+        if (optimizationLevel >= 2) {
+            file = this.levelTwoFileOptimize(file);
+        }
+        if (pattern.includes(GLOBSTAR)) {
+            return this.#matchGlobstar(file, pattern, partial, fileStartIndex, patternStartIndex);
+        }
+        return this.#matchOne(file, pattern, partial, fileStartIndex, patternStartIndex);
+    }
+    #matchGlobstar(file, pattern, partial, fileIndex, patternIndex) {
+        // split the pattern into head, tail, and middle of ** delimited parts
+        const firstgs = pattern.indexOf(GLOBSTAR, patternIndex);
+        const lastgs = pattern.lastIndexOf(GLOBSTAR);
+        // split the pattern up into globstar-delimited sections
+        // the tail has to be at the end, and the others just have
+        // to be found in order from the head.
+        const [head, body, tail] = partial ?
+            [
+                pattern.slice(patternIndex, firstgs),
+                pattern.slice(firstgs + 1),
+                [],
+            ]
+            : [
+                pattern.slice(patternIndex, firstgs),
+                pattern.slice(firstgs + 1, lastgs),
+                pattern.slice(lastgs + 1),
+            ];
+        // check the head, from the current file/pattern index.
+        if (head.length) {
+            const fileHead = file.slice(fileIndex, fileIndex + head.length);
+            if (!this.#matchOne(fileHead, head, partial, 0, 0)) {
+                return false;
+            }
+            fileIndex += head.length;
+            patternIndex += head.length;
+        }
+        // now we know the head matches!
+        // if the last portion is not empty, it MUST match the end
+        // check the tail
+        let fileTailMatch = 0;
+        if (tail.length) {
+            // if head + tail > file, then we cannot possibly match
+            if (tail.length + fileIndex > file.length)
+                return false;
+            // try to match the tail
+            let tailStart = file.length - tail.length;
+            if (this.#matchOne(file, tail, partial, tailStart, 0)) {
+                fileTailMatch = tail.length;
+            }
+            else {
+                // affordance for stuff like a/**/* matching a/b/
+                // if the last file portion is '', and there's more to the pattern
+                // then try without the '' bit.
+                if (file[file.length - 1] !== '' ||
+                    fileIndex + tail.length === file.length) {
+                    return false;
+                }
+                tailStart--;
+                if (!this.#matchOne(file, tail, partial, tailStart, 0)) {
+                    return false;
+                }
+                fileTailMatch = tail.length + 1;
+            }
+        }
+        // now we know the tail matches!
+        // the middle is zero or more portions wrapped in **, possibly
+        // containing more ** sections.
+        // so a/**/b/**/c/**/d has become **/b/**/c/**
+        // if it's empty, it means a/**/b, just verify we have no bad dots
+        // if there's no tail, so it ends on /**, then we must have *something*
+        // after the head, or it's not a matc
+        if (!body.length) {
+            let sawSome = !!fileTailMatch;
+            for (let i = fileIndex; i < file.length - fileTailMatch; i++) {
+                const f = String(file[i]);
+                sawSome = true;
+                if (f === '.' ||
+                    f === '..' ||
+                    (!this.options.dot && f.startsWith('.'))) {
+                    return false;
+                }
+            }
+            // in partial mode, we just need to get past all file parts
+            return partial || sawSome;
+        }
+        // now we know that there's one or more body sections, which can
+        // be matched anywhere from the 0 index (because the head was pruned)
+        // through to the length-fileTailMatch index.
+        // split the body up into sections, and note the minimum index it can
+        // be found at (start with the length of all previous segments)
+        // [section, before, after]
+        const bodySegments = [[[], 0]];
+        let currentBody = bodySegments[0];
+        let nonGsParts = 0;
+        const nonGsPartsSums = [0];
+        for (const b of body) {
+            if (b === GLOBSTAR) {
+                nonGsPartsSums.push(nonGsParts);
+                currentBody = [[], 0];
+                bodySegments.push(currentBody);
+            }
+            else {
+                currentBody[0].push(b);
+                nonGsParts++;
+            }
+        }
+        let i = bodySegments.length - 1;
+        const fileLength = file.length - fileTailMatch;
+        for (const b of bodySegments) {
+            b[1] = fileLength - (nonGsPartsSums[i--] + b[0].length);
+        }
+        return !!this.#matchGlobStarBodySections(file, bodySegments, fileIndex, 0, partial, 0, !!fileTailMatch);
+    }
+    // return false for "nope, not matching"
+    // return null for "not matching, cannot keep trying"
+    #matchGlobStarBodySections(file, 
+    // pattern section, last possible position for it
+    bodySegments, fileIndex, bodyIndex, partial, globStarDepth, sawTail) {
+        // take the first body segment, and walk from fileIndex to its "after"
+        // value at the end
+        // If it doesn't match at that position, we increment, until we hit
+        // that final possible position, and give up.
+        // If it does match, then advance and try to rest.
+        // If any of them fail we keep walking forward.
+        // this is still a bit recursively painful, but it's more constrained
+        // than previous implementations, because we never test something that
+        // can't possibly be a valid matching condition.
+        const bs = bodySegments[bodyIndex];
+        if (!bs) {
+            // just make sure that there's no bad dots
+            for (let i = fileIndex; i < file.length; i++) {
+                sawTail = true;
+                const f = file[i];
+                if (f === '.' ||
+                    f === '..' ||
+                    (!this.options.dot && f.startsWith('.'))) {
+                    return false;
+                }
+            }
+            return sawTail;
+        }
+        // have a non-globstar body section to test
+        const [body, after] = bs;
+        while (fileIndex <= after) {
+            const m = this.#matchOne(file.slice(0, fileIndex + body.length), body, partial, fileIndex, 0);
+            // if limit exceeded, no match. intentional false negative,
+            // acceptable break in correctness for security.
+            if (m && globStarDepth < this.maxGlobstarRecursion) {
+                // match! see if the rest match. if so, we're done!
+                const sub = this.#matchGlobStarBodySections(file, bodySegments, fileIndex + body.length, bodyIndex + 1, partial, globStarDepth + 1, sawTail);
+                if (sub !== false) {
+                    return sub;
+                }
+            }
+            const f = file[fileIndex];
+            if (f === '.' ||
+                f === '..' ||
+                (!this.options.dot && f.startsWith('.'))) {
+                return false;
+            }
+            fileIndex++;
+        }
+        // walked off. no point continuing
+        return partial || null;
+    }
+    #matchOne(file, pattern, partial, fileIndex, patternIndex) {
+        let fi;
+        let pi;
+        let pl;
+        let fl;
+        for (fi = fileIndex,
+            pi = patternIndex,
+            fl = file.length,
+            pl = pattern.length; fi < fl && pi < pl; fi++, pi++) {
+            this.debug('matchOne loop');
+            let p = pattern[pi];
+            let f = file[fi];
+            this.debug(pattern, p, f);
+            // should be impossible.
+            // some invalid regexp stuff in the set.
+            /* c8 ignore start */
+            if (p === false || p === GLOBSTAR) {
+                return false;
+            }
+            /* c8 ignore stop */
+            // something other than **
+            // non-magic patterns just have to match exactly
+            // patterns with magic have been turned into regexps.
+            let hit;
+            if (typeof p === 'string') {
+                hit = f === p;
+                this.debug('string match', p, f, hit);
+            }
+            else {
+                hit = p.test(f);
+                this.debug('pattern match', p, f, hit);
+            }
+            if (!hit)
+                return false;
+        }
+        // Note: ending in / means that we'll get a final ""
+        // at the end of the pattern.  This can only match a
+        // corresponding "" at the end of the file.
+        // If the file ends in /, then it can only match a
+        // a pattern that ends in /, unless the pattern just
+        // doesn't have any more for it. But, a/b/ should *not*
+        // match "a/b/*", even though "" matches against the
+        // [^/]*? pattern, except in partial mode, where it might
+        // simply not be reached yet.
+        // However, a/b/ should still satisfy a/*
+        // now either we fell off the end of the pattern, or we're done.
+        if (fi === fl && pi === pl) {
+            // ran out of pattern and filename at the same time.
+            // an exact hit!
+            return true;
+        }
+        else if (fi === fl) {
+            // ran out of file, but still had pattern left.
+            // this is ok if we're doing the match as part of
+            // a glob fs traversal.
+            return partial;
+        }
+        else if (pi === pl) {
+            // ran out of pattern, still have file left.
+            // this is only acceptable if we're on the very last
+            // empty segment of a file with a trailing slash.
+            // a/* should match a/b/
+            return fi === fl - 1 && file[fi] === '';
+            /* c8 ignore start */
+        }
+        else {
+            // should be unreachable.
+            throw new Error('wtf?');
+        }
+        /* c8 ignore stop */
+    }
+    braceExpand() {
+        return braceExpand(this.pattern, this.options);
+    }
+    parse(pattern) {
+        assertValidPattern(pattern);
+        const options = this.options;
+        // shortcuts
+        if (pattern === '**')
+            return GLOBSTAR;
+        if (pattern === '')
+            return '';
+        // far and away, the most common glob pattern parts are
+        // *, *.*, and *.<ext>  Add a fast check method for those.
+        let m;
+        let fastTest = null;
+        if ((m = pattern.match(starRE))) {
+            fastTest = options.dot ? starTestDot : starTest;
+        }
+        else if ((m = pattern.match(starDotExtRE))) {
+            fastTest = (options.nocase ?
+                options.dot ?
+                    starDotExtTestNocaseDot
+                    : starDotExtTestNocase
+                : options.dot ? starDotExtTestDot
+                    : starDotExtTest)(m[1]);
+        }
+        else if ((m = pattern.match(qmarksRE))) {
+            fastTest = (options.nocase ?
+                options.dot ?
+                    qmarksTestNocaseDot
+                    : qmarksTestNocase
+                : options.dot ? qmarksTestDot
+                    : qmarksTest)(m);
+        }
+        else if ((m = pattern.match(starDotStarRE))) {
+            fastTest = options.dot ? starDotStarTestDot : starDotStarTest;
+        }
+        else if ((m = pattern.match(dotStarRE))) {
+            fastTest = dotStarTest;
+        }
+        const re = AST.fromGlob(pattern, this.options).toMMPattern();
+        if (fastTest && typeof re === 'object') {
+            // Avoids overriding in frozen environments
+            Reflect.defineProperty(re, 'test', { value: fastTest });
+        }
+        return re;
+    }
+    makeRe() {
+        if (this.regexp || this.regexp === false)
+            return this.regexp;
+        // at this point, this.set is a 2d array of partial
+        // pattern strings, or "**".
+        //
+        // It's better to use .match().  This function shouldn't
+        // be used, really, but it's pretty convenient sometimes,
+        // when you just want to work with a regex.
+        const set = this.set;
+        if (!set.length) {
+            this.regexp = false;
+            return this.regexp;
+        }
+        const options = this.options;
+        const twoStar = options.noglobstar ? esm_star
+            : options.dot ? twoStarDot
+                : twoStarNoDot;
+        const flags = new Set(options.nocase ? ['i'] : []);
+        // regexpify non-globstar patterns
+        // if ** is only item, then we just do one twoStar
+        // if ** is first, and there are more, prepend (\/|twoStar\/)? to next
+        // if ** is last, append (\/twoStar|) to previous
+        // if ** is in the middle, append (\/|\/twoStar\/) to previous
+        // then filter out GLOBSTAR symbols
+        let re = set
+            .map(pattern => {
+            const pp = pattern.map(p => {
+                if (p instanceof RegExp) {
+                    for (const f of p.flags.split(''))
+                        flags.add(f);
+                }
+                return (typeof p === 'string' ? esm_regExpEscape(p)
+                    : p === GLOBSTAR ? GLOBSTAR
+                        : p._src);
+            });
+            pp.forEach((p, i) => {
+                const next = pp[i + 1];
+                const prev = pp[i - 1];
+                if (p !== GLOBSTAR || prev === GLOBSTAR) {
+                    return;
+                }
+                if (prev === undefined) {
+                    if (next !== undefined && next !== GLOBSTAR) {
+                        pp[i + 1] = '(?:\\/|' + twoStar + '\\/)?' + next;
+                    }
+                    else {
+                        pp[i] = twoStar;
+                    }
+                }
+                else if (next === undefined) {
+                    pp[i - 1] = prev + '(?:\\/|\\/' + twoStar + ')?';
+                }
+                else if (next !== GLOBSTAR) {
+                    pp[i - 1] = prev + '(?:\\/|\\/' + twoStar + '\\/)' + next;
+                    pp[i + 1] = GLOBSTAR;
+                }
+            });
+            const filtered = pp.filter(p => p !== GLOBSTAR);
+            // For partial matches, we need to make the pattern match
+            // any prefix of the full path. We do this by generating
+            // alternative patterns that match progressively longer prefixes.
+            if (this.partial && filtered.length >= 1) {
+                const prefixes = [];
+                for (let i = 1; i <= filtered.length; i++) {
+                    prefixes.push(filtered.slice(0, i).join('/'));
+                }
+                return '(?:' + prefixes.join('|') + ')';
+            }
+            return filtered.join('/');
+        })
+            .join('|');
+        // need to wrap in parens if we had more than one thing with |,
+        // otherwise only the first will be anchored to ^ and the last to $
+        const [open, close] = set.length > 1 ? ['(?:', ')'] : ['', ''];
+        // must match entire pattern
+        // ending in a * or ** will make it less strict.
+        re = '^' + open + re + close + '$';
+        // In partial mode, '/' should always match as it's a valid prefix for any pattern
+        if (this.partial) {
+            re = '^(?:\\/|' + open + re.slice(1, -1) + close + ')$';
+        }
+        // can match anything, as long as it's not this.
+        if (this.negate)
+            re = '^(?!' + re + ').+$';
+        try {
+            this.regexp = new RegExp(re, [...flags].join(''));
+            /* c8 ignore start */
+        }
+        catch {
+            // should be impossible
+            this.regexp = false;
+        }
+        /* c8 ignore stop */
+        return this.regexp;
+    }
+    slashSplit(p) {
+        // if p starts with // on windows, we preserve that
+        // so that UNC paths aren't broken.  Otherwise, any number of
+        // / characters are coalesced into one, unless
+        // preserveMultipleSlashes is set to true.
+        if (this.preserveMultipleSlashes) {
+            return p.split('/');
+        }
+        else if (this.isWindows && /^\/\/[^/]+/.test(p)) {
+            // add an extra '' for the one we lose
+            return ['', ...p.split(/\/+/)];
+        }
+        else {
+            return p.split(/\/+/);
+        }
+    }
+    match(f, partial = this.partial) {
+        this.debug('match', f, this.pattern);
+        // short-circuit in the case of busted things.
+        // comments, etc.
+        if (this.comment) {
+            return false;
+        }
+        if (this.empty) {
+            return f === '';
+        }
+        if (f === '/' && partial) {
+            return true;
+        }
+        const options = this.options;
+        // windows: need to use /, not \
+        if (this.isWindows) {
+            f = f.split('\\').join('/');
+        }
+        // treat the test path as a set of pathparts.
+        const ff = this.slashSplit(f);
+        this.debug(this.pattern, 'split', ff);
+        // just ONE of the pattern sets in this.set needs to match
+        // in order for it to be valid.  If negating, then just one
+        // match means that we have failed.
+        // Either way, return on the first hit.
+        const set = this.set;
+        this.debug(this.pattern, 'set', set);
+        // Find the basename of the path by looking for the last non-empty segment
+        let filename = ff[ff.length - 1];
+        if (!filename) {
+            for (let i = ff.length - 2; !filename && i >= 0; i--) {
+                filename = ff[i];
+            }
+        }
+        for (const pattern of set) {
+            let file = ff;
+            if (options.matchBase && pattern.length === 1) {
+                file = [filename];
+            }
+            const hit = this.matchOne(file, pattern, partial);
+            if (hit) {
+                if (options.flipNegate) {
+                    return true;
+                }
+                return !this.negate;
+            }
+        }
+        // didn't get any hits.  this is success if it's a negative
+        // pattern, failure otherwise.
+        if (options.flipNegate) {
+            return false;
+        }
+        return this.negate;
+    }
+    static defaults(def) {
+        return minimatch.defaults(def).Minimatch;
+    }
+}
+/* c8 ignore start */
+
+
+
+/* c8 ignore stop */
+minimatch.AST = AST;
+minimatch.Minimatch = Minimatch;
+minimatch.escape = escape_escape;
+minimatch.unescape = unescape_unescape;
+//# sourceMappingURL=index.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-path.js
+
+
+
+const internal_path_IS_WINDOWS = process.platform === 'win32';
+/**
+ * Helper class for parsing paths into segments
+ */
+class Path {
+    /**
+     * Constructs a Path
+     * @param itemPath Path or array of segments
+     */
+    constructor(itemPath) {
+        this.segments = [];
+        // String
+        if (typeof itemPath === 'string') {
+            external_assert_(itemPath, `Parameter 'itemPath' must not be empty`);
+            // Normalize slashes and trim unnecessary trailing slash
+            itemPath = safeTrimTrailingSeparator(itemPath);
+            // Not rooted
+            if (!hasRoot(itemPath)) {
+                this.segments = itemPath.split(external_path_namespaceObject.sep);
+            }
+            // Rooted
+            else {
+                // Add all segments, while not at the root
+                let remaining = itemPath;
+                let dir = dirname(remaining);
+                while (dir !== remaining) {
+                    // Add the segment
+                    const basename = external_path_namespaceObject.basename(remaining);
+                    this.segments.unshift(basename);
+                    // Truncate the last segment
+                    remaining = dir;
+                    dir = dirname(remaining);
+                }
+                // Remainder is the root
+                this.segments.unshift(remaining);
+            }
+        }
+        // Array
+        else {
+            // Must not be empty
+            external_assert_(itemPath.length > 0, `Parameter 'itemPath' must not be an empty array`);
+            // Each segment
+            for (let i = 0; i < itemPath.length; i++) {
+                let segment = itemPath[i];
+                // Must not be empty
+                external_assert_(segment, `Parameter 'itemPath' must not contain any empty segments`);
+                // Normalize slashes
+                segment = internal_path_helper_normalizeSeparators(itemPath[i]);
+                // Root segment
+                if (i === 0 && hasRoot(segment)) {
+                    segment = safeTrimTrailingSeparator(segment);
+                    external_assert_(segment === dirname(segment), `Parameter 'itemPath' root segment contains information for multiple segments`);
+                    this.segments.push(segment);
+                }
+                // All other segments
+                else {
+                    // Must not contain slash
+                    external_assert_(!segment.includes(external_path_namespaceObject.sep), `Parameter 'itemPath' contains unexpected path separators`);
+                    this.segments.push(segment);
+                }
+            }
+        }
+    }
+    /**
+     * Converts the path to it's string representation
+     */
+    toString() {
+        // First segment
+        let result = this.segments[0];
+        // All others
+        let skipSlash = result.endsWith(external_path_namespaceObject.sep) || (internal_path_IS_WINDOWS && /^[A-Z]:$/i.test(result));
+        for (let i = 1; i < this.segments.length; i++) {
+            if (skipSlash) {
+                skipSlash = false;
+            }
+            else {
+                result += external_path_namespaceObject.sep;
+            }
+            result += this.segments[i];
+        }
+        return result;
+    }
+}
+//# sourceMappingURL=internal-path.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-pattern.js
+
+
+
+
+
+
+
+const internal_pattern_IS_WINDOWS = process.platform === 'win32';
+class Pattern {
+    constructor(patternOrNegate, isImplicitPattern = false, segments, homedir) {
+        /**
+         * Indicates whether matches should be excluded from the result set
+         */
+        this.negate = false;
+        // Pattern overload
+        let pattern;
+        if (typeof patternOrNegate === 'string') {
+            pattern = patternOrNegate.trim();
+        }
+        // Segments overload
+        else {
+            // Convert to pattern
+            segments = segments || [];
+            external_assert_(segments.length, `Parameter 'segments' must not empty`);
+            const root = Pattern.getLiteral(segments[0]);
+            external_assert_(root && hasAbsoluteRoot(root), `Parameter 'segments' first element must be a root path`);
+            pattern = new Path(segments).toString().trim();
+            if (patternOrNegate) {
+                pattern = `!${pattern}`;
+            }
+        }
+        // Negate
+        while (pattern.startsWith('!')) {
+            this.negate = !this.negate;
+            pattern = pattern.substr(1).trim();
+        }
+        // Normalize slashes and ensures absolute root
+        pattern = Pattern.fixupPattern(pattern, homedir);
+        // Segments
+        this.segments = new Path(pattern).segments;
+        // Trailing slash indicates the pattern should only match directories, not regular files
+        this.trailingSeparator = internal_path_helper_normalizeSeparators(pattern)
+            .endsWith(external_path_namespaceObject.sep);
+        pattern = safeTrimTrailingSeparator(pattern);
+        // Search path (literal path prior to the first glob segment)
+        let foundGlob = false;
+        const searchSegments = this.segments
+            .map(x => Pattern.getLiteral(x))
+            .filter(x => !foundGlob && !(foundGlob = x === ''));
+        this.searchPath = new Path(searchSegments).toString();
+        // Root RegExp (required when determining partial match)
+        this.rootRegExp = new RegExp(Pattern.regExpEscape(searchSegments[0]), internal_pattern_IS_WINDOWS ? 'i' : '');
+        this.isImplicitPattern = isImplicitPattern;
+        // Create minimatch
+        const minimatchOptions = {
+            dot: true,
+            nobrace: true,
+            nocase: internal_pattern_IS_WINDOWS,
+            nocomment: true,
+            noext: true,
+            nonegate: true
+        };
+        pattern = internal_pattern_IS_WINDOWS ? pattern.replace(/\\/g, '/') : pattern;
+        this.minimatch = new Minimatch(pattern, minimatchOptions);
+    }
+    /**
+     * Matches the pattern against the specified path
+     */
+    match(itemPath) {
+        // Last segment is globstar?
+        if (this.segments[this.segments.length - 1] === '**') {
+            // Normalize slashes
+            itemPath = internal_path_helper_normalizeSeparators(itemPath);
+            // Append a trailing slash. Otherwise Minimatch will not match the directory immediately
+            // preceding the globstar. For example, given the pattern `/foo/**`, Minimatch returns
+            // false for `/foo` but returns true for `/foo/`. Append a trailing slash to handle that quirk.
+            if (!itemPath.endsWith(external_path_namespaceObject.sep) && this.isImplicitPattern === false) {
+                // Note, this is safe because the constructor ensures the pattern has an absolute root.
+                // For example, formats like C: and C:foo on Windows are resolved to an absolute root.
+                itemPath = `${itemPath}${external_path_namespaceObject.sep}`;
+            }
+        }
+        else {
+            // Normalize slashes and trim unnecessary trailing slash
+            itemPath = safeTrimTrailingSeparator(itemPath);
+        }
+        // Match
+        if (this.minimatch.match(itemPath)) {
+            return this.trailingSeparator ? MatchKind.Directory : MatchKind.All;
+        }
+        return MatchKind.None;
+    }
+    /**
+     * Indicates whether the pattern may match descendants of the specified path
+     */
+    partialMatch(itemPath) {
+        // Normalize slashes and trim unnecessary trailing slash
+        itemPath = safeTrimTrailingSeparator(itemPath);
+        // matchOne does not handle root path correctly
+        if (dirname(itemPath) === itemPath) {
+            return this.rootRegExp.test(itemPath);
+        }
+        return this.minimatch.matchOne(itemPath.split(internal_pattern_IS_WINDOWS ? /\\+/ : /\/+/), this.minimatch.set[0], true);
+    }
+    /**
+     * Escapes glob patterns within a path
+     */
+    static globEscape(s) {
+        return (internal_pattern_IS_WINDOWS ? s : s.replace(/\\/g, '\\\\')) // escape '\' on Linux/macOS
+            .replace(/(\[)(?=[^/]+\])/g, '[[]') // escape '[' when ']' follows within the path segment
+            .replace(/\?/g, '[?]') // escape '?'
+            .replace(/\*/g, '[*]'); // escape '*'
+    }
+    /**
+     * Normalizes slashes and ensures absolute root
+     */
+    static fixupPattern(pattern, homedir) {
+        // Empty
+        external_assert_(pattern, 'pattern cannot be empty');
+        // Must not contain `.` segment, unless first segment
+        // Must not contain `..` segment
+        const literalSegments = new Path(pattern).segments.map(x => Pattern.getLiteral(x));
+        external_assert_(literalSegments.every((x, i) => (x !== '.' || i === 0) && x !== '..'), `Invalid pattern '${pattern}'. Relative pathing '.' and '..' is not allowed.`);
+        // Must not contain globs in root, e.g. Windows UNC path \\foo\b*r
+        external_assert_(!hasRoot(pattern) || literalSegments[0], `Invalid pattern '${pattern}'. Root segment must not contain globs.`);
+        // Normalize slashes
+        pattern = internal_path_helper_normalizeSeparators(pattern);
+        // Replace leading `.` segment
+        if (pattern === '.' || pattern.startsWith(`.${external_path_namespaceObject.sep}`)) {
+            pattern = Pattern.globEscape(process.cwd()) + pattern.substr(1);
+        }
+        // Replace leading `~` segment
+        else if (pattern === '~' || pattern.startsWith(`~${external_path_namespaceObject.sep}`)) {
+            homedir = homedir || external_os_namespaceObject.homedir();
+            external_assert_(homedir, 'Unable to determine HOME directory');
+            external_assert_(hasAbsoluteRoot(homedir), `Expected HOME directory to be a rooted path. Actual '${homedir}'`);
+            pattern = Pattern.globEscape(homedir) + pattern.substr(1);
+        }
+        // Replace relative drive root, e.g. pattern is C: or C:foo
+        else if (internal_pattern_IS_WINDOWS &&
+            (pattern.match(/^[A-Z]:$/i) || pattern.match(/^[A-Z]:[^\\]/i))) {
+            let root = ensureAbsoluteRoot('C:\\dummy-root', pattern.substr(0, 2));
+            if (pattern.length > 2 && !root.endsWith('\\')) {
+                root += '\\';
+            }
+            pattern = Pattern.globEscape(root) + pattern.substr(2);
+        }
+        // Replace relative root, e.g. pattern is \ or \foo
+        else if (internal_pattern_IS_WINDOWS && (pattern === '\\' || pattern.match(/^\\[^\\]/))) {
+            let root = ensureAbsoluteRoot('C:\\dummy-root', '\\');
+            if (!root.endsWith('\\')) {
+                root += '\\';
+            }
+            pattern = Pattern.globEscape(root) + pattern.substr(1);
+        }
+        // Otherwise ensure absolute root
+        else {
+            pattern = ensureAbsoluteRoot(Pattern.globEscape(process.cwd()), pattern);
+        }
+        return internal_path_helper_normalizeSeparators(pattern);
+    }
+    /**
+     * Attempts to unescape a pattern segment to create a literal path segment.
+     * Otherwise returns empty string.
+     */
+    static getLiteral(segment) {
+        let literal = '';
+        for (let i = 0; i < segment.length; i++) {
+            const c = segment[i];
+            // Escape
+            if (c === '\\' && !internal_pattern_IS_WINDOWS && i + 1 < segment.length) {
+                literal += segment[++i];
+                continue;
+            }
+            // Wildcard
+            else if (c === '*' || c === '?') {
+                return '';
+            }
+            // Character set
+            else if (c === '[' && i + 1 < segment.length) {
+                let set = '';
+                let closed = -1;
+                for (let i2 = i + 1; i2 < segment.length; i2++) {
+                    const c2 = segment[i2];
+                    // Escape
+                    if (c2 === '\\' && !internal_pattern_IS_WINDOWS && i2 + 1 < segment.length) {
+                        set += segment[++i2];
+                        continue;
+                    }
+                    // Closed
+                    else if (c2 === ']') {
+                        closed = i2;
+                        break;
+                    }
+                    // Otherwise
+                    else {
+                        set += c2;
+                    }
+                }
+                // Closed?
+                if (closed >= 0) {
+                    // Cannot convert
+                    if (set.length > 1) {
+                        return '';
+                    }
+                    // Convert to literal
+                    if (set) {
+                        literal += set;
+                        i = closed;
+                        continue;
+                    }
+                }
+                // Otherwise fall thru
+            }
+            // Append
+            literal += c;
+        }
+        return literal;
+    }
+    /**
+     * Escapes regexp special characters
+     * https://javascript.info/regexp-escaping
+     */
+    static regExpEscape(s) {
+        return s.replace(/[[\\^$.|?*+()]/g, '\\$&');
+    }
+}
+//# sourceMappingURL=internal-pattern.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-search-state.js
+class SearchState {
+    constructor(path, level) {
+        this.path = path;
+        this.level = level;
+    }
+}
+//# sourceMappingURL=internal-search-state.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-globber.js
+var internal_globber_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+var __asyncValues = (undefined && undefined.__asyncValues) || function (o) {
+    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
+    var m = o[Symbol.asyncIterator], i;
+    return m ? m.call(o) : (o = typeof __values === "function" ? __values(o) : o[Symbol.iterator](), i = {}, verb("next"), verb("throw"), verb("return"), i[Symbol.asyncIterator] = function () { return this; }, i);
+    function verb(n) { i[n] = o[n] && function (v) { return new Promise(function (resolve, reject) { v = o[n](v), settle(resolve, reject, v.done, v.value); }); }; }
+    function settle(resolve, reject, d, v) { Promise.resolve(v).then(function(v) { resolve({ value: v, done: d }); }, reject); }
+};
+var __await = (undefined && undefined.__await) || function (v) { return this instanceof __await ? (this.v = v, this) : new __await(v); }
+var __asyncGenerator = (undefined && undefined.__asyncGenerator) || function (thisArg, _arguments, generator) {
+    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
+    var g = generator.apply(thisArg, _arguments || []), i, q = [];
+    return i = Object.create((typeof AsyncIterator === "function" ? AsyncIterator : Object).prototype), verb("next"), verb("throw"), verb("return", awaitReturn), i[Symbol.asyncIterator] = function () { return this; }, i;
+    function awaitReturn(f) { return function (v) { return Promise.resolve(v).then(f, reject); }; }
+    function verb(n, f) { if (g[n]) { i[n] = function (v) { return new Promise(function (a, b) { q.push([n, v, a, b]) > 1 || resume(n, v); }); }; if (f) i[n] = f(i[n]); } }
+    function resume(n, v) { try { step(g[n](v)); } catch (e) { settle(q[0][3], e); } }
+    function step(r) { r.value instanceof __await ? Promise.resolve(r.value.v).then(fulfill, reject) : settle(q[0][2], r); }
+    function fulfill(value) { resume("next", value); }
+    function reject(value) { resume("throw", value); }
+    function settle(f, v) { if (f(v), q.shift(), q.length) resume(q[0][0], q[0][1]); }
+};
+
+
+
+
+
+
+
+
+const internal_globber_IS_WINDOWS = process.platform === 'win32';
+class DefaultGlobber {
+    constructor(options) {
+        this.patterns = [];
+        this.searchPaths = [];
+        this.options = getOptions(options);
+    }
+    getSearchPaths() {
+        // Return a copy
+        return this.searchPaths.slice();
+    }
+    glob() {
+        return internal_globber_awaiter(this, void 0, void 0, function* () {
+            var _a, e_1, _b, _c;
+            const result = [];
+            try {
+                for (var _d = true, _e = __asyncValues(this.globGenerator()), _f; _f = yield _e.next(), _a = _f.done, !_a; _d = true) {
+                    _c = _f.value;
+                    _d = false;
+                    const itemPath = _c;
+                    result.push(itemPath);
+                }
+            }
+            catch (e_1_1) { e_1 = { error: e_1_1 }; }
+            finally {
+                try {
+                    if (!_d && !_a && (_b = _e.return)) yield _b.call(_e);
+                }
+                finally { if (e_1) throw e_1.error; }
+            }
+            return result;
+        });
+    }
+    globGenerator() {
+        return __asyncGenerator(this, arguments, function* globGenerator_1() {
+            // Fill in defaults options
+            const options = getOptions(this.options);
+            // Implicit descendants?
+            const patterns = [];
+            for (const pattern of this.patterns) {
+                patterns.push(pattern);
+                if (options.implicitDescendants &&
+                    (pattern.trailingSeparator ||
+                        pattern.segments[pattern.segments.length - 1] !== '**')) {
+                    patterns.push(new Pattern(pattern.negate, true, pattern.segments.concat('**')));
+                }
+            }
+            // Push the search paths
+            const stack = [];
+            for (const searchPath of getSearchPaths(patterns)) {
+                core_debug(`Search path '${searchPath}'`);
+                // Exists?
+                try {
+                    // Intentionally using lstat. Detection for broken symlink
+                    // will be performed later (if following symlinks).
+                    yield __await(external_fs_namespaceObject.promises.lstat(searchPath));
+                }
+                catch (err) {
+                    if (err.code === 'ENOENT') {
+                        continue;
+                    }
+                    throw err;
+                }
+                stack.unshift(new SearchState(searchPath, 1));
+            }
+            // Search
+            const traversalChain = []; // used to detect cycles
+            while (stack.length) {
+                // Pop
+                const item = stack.pop();
+                // Match?
+                const match = internal_pattern_helper_match(patterns, item.path);
+                const partialMatch = !!match || internal_pattern_helper_partialMatch(patterns, item.path);
+                if (!match && !partialMatch) {
+                    continue;
+                }
+                // Stat
+                const stats = yield __await(DefaultGlobber.stat(item, options, traversalChain)
+                // Broken symlink, or symlink cycle detected, or no longer exists
+                );
+                // Broken symlink, or symlink cycle detected, or no longer exists
+                if (!stats) {
+                    continue;
+                }
+                // Hidden file or directory?
+                if (options.excludeHiddenFiles && external_path_namespaceObject.basename(item.path).match(/^\./)) {
+                    continue;
+                }
+                // Directory
+                if (stats.isDirectory()) {
+                    // Matched
+                    if (match & MatchKind.Directory && options.matchDirectories) {
+                        yield yield __await(item.path);
+                    }
+                    // Descend?
+                    else if (!partialMatch) {
+                        continue;
+                    }
+                    // Push the child items in reverse
+                    const childLevel = item.level + 1;
+                    const childItems = (yield __await(external_fs_namespaceObject.promises.readdir(item.path))).map(x => new SearchState(external_path_namespaceObject.join(item.path, x), childLevel));
+                    stack.push(...childItems.reverse());
+                }
+                // File
+                else if (match & MatchKind.File) {
+                    yield yield __await(item.path);
+                }
+            }
+        });
+    }
+    /**
+     * Constructs a DefaultGlobber
+     */
+    static create(patterns, options) {
+        return internal_globber_awaiter(this, void 0, void 0, function* () {
+            const result = new DefaultGlobber(options);
+            if (internal_globber_IS_WINDOWS) {
+                patterns = patterns.replace(/\r\n/g, '\n');
+                patterns = patterns.replace(/\r/g, '\n');
+            }
+            const lines = patterns.split('\n').map(x => x.trim());
+            for (const line of lines) {
+                // Empty or comment
+                if (!line || line.startsWith('#')) {
+                    continue;
+                }
+                // Pattern
+                else {
+                    result.patterns.push(new Pattern(line));
+                }
+            }
+            result.searchPaths.push(...getSearchPaths(result.patterns));
+            return result;
+        });
+    }
+    static stat(item, options, traversalChain) {
+        return internal_globber_awaiter(this, void 0, void 0, function* () {
+            // Note:
+            // `stat` returns info about the target of a symlink (or symlink chain)
+            // `lstat` returns info about a symlink itself
+            let stats;
+            if (options.followSymbolicLinks) {
+                try {
+                    // Use `stat` (following symlinks)
+                    stats = yield external_fs_namespaceObject.promises.stat(item.path);
+                }
+                catch (err) {
+                    if (err.code === 'ENOENT') {
+                        if (options.omitBrokenSymbolicLinks) {
+                            core_debug(`Broken symlink '${item.path}'`);
+                            return undefined;
+                        }
+                        throw new Error(`No information found for the path '${item.path}'. This may indicate a broken symbolic link.`);
+                    }
+                    throw err;
+                }
+            }
+            else {
+                // Use `lstat` (not following symlinks)
+                stats = yield external_fs_namespaceObject.promises.lstat(item.path);
+            }
+            // Note, isDirectory() returns false for the lstat of a symlink
+            if (stats.isDirectory() && options.followSymbolicLinks) {
+                // Get the realpath
+                const realPath = yield external_fs_namespaceObject.promises.realpath(item.path);
+                // Fixup the traversal chain to match the item level
+                while (traversalChain.length >= item.level) {
+                    traversalChain.pop();
+                }
+                // Test for a cycle
+                if (traversalChain.some((x) => x === realPath)) {
+                    core_debug(`Symlink cycle detected for path '${item.path}' and realpath '${realPath}'`);
+                    return undefined;
+                }
+                // Update the traversal chain
+                traversalChain.push(realPath);
+            }
+            return stats;
+        });
+    }
+}
+//# sourceMappingURL=internal-globber.js.map
+;// CONCATENATED MODULE: external "stream"
+const external_stream_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
+// EXTERNAL MODULE: external "util"
+var external_util_ = __nccwpck_require__(9023);
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/internal-hash-files.js
+var internal_hash_files_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+var internal_hash_files_asyncValues = (undefined && undefined.__asyncValues) || function (o) {
+    if (!Symbol.asyncIterator) throw new TypeError("Symbol.asyncIterator is not defined.");
+    var m = o[Symbol.asyncIterator], i;
+    return m ? m.call(o) : (o = typeof __values === "function" ? __values(o) : o[Symbol.iterator](), i = {}, verb("next"), verb("throw"), verb("return"), i[Symbol.asyncIterator] = function () { return this; }, i);
+    function verb(n) { i[n] = o[n] && function (v) { return new Promise(function (resolve, reject) { v = o[n](v), settle(resolve, reject, v.done, v.value); }); }; }
+    function settle(resolve, reject, d, v) { Promise.resolve(v).then(function(v) { resolve({ value: v, done: d }); }, reject); }
+};
+
+
+
+
+
+
+function hashFiles(globber_1, currentWorkspace_1) {
+    return internal_hash_files_awaiter(this, arguments, void 0, function* (globber, currentWorkspace, verbose = false) {
+        var _a, e_1, _b, _c;
+        var _d;
+        const writeDelegate = verbose ? core.info : core.debug;
+        let hasMatch = false;
+        const githubWorkspace = currentWorkspace
+            ? currentWorkspace
+            : ((_d = process.env['GITHUB_WORKSPACE']) !== null && _d !== void 0 ? _d : process.cwd());
+        const result = crypto.createHash('sha256');
+        let count = 0;
+        try {
+            for (var _e = true, _f = internal_hash_files_asyncValues(globber.globGenerator()), _g; _g = yield _f.next(), _a = _g.done, !_a; _e = true) {
+                _c = _g.value;
+                _e = false;
+                const file = _c;
+                writeDelegate(file);
+                if (!file.startsWith(`${githubWorkspace}${path.sep}`)) {
+                    writeDelegate(`Ignore '${file}' since it is not under GITHUB_WORKSPACE.`);
+                    continue;
+                }
+                if (fs.statSync(file).isDirectory()) {
+                    writeDelegate(`Skip directory '${file}'.`);
+                    continue;
+                }
+                const hash = crypto.createHash('sha256');
+                const pipeline = util.promisify(stream.pipeline);
+                yield pipeline(fs.createReadStream(file), hash);
+                result.write(hash.digest());
+                count++;
+                if (!hasMatch) {
+                    hasMatch = true;
+                }
+            }
+        }
+        catch (e_1_1) { e_1 = { error: e_1_1 }; }
+        finally {
+            try {
+                if (!_e && !_a && (_b = _f.return)) yield _b.call(_f);
+            }
+            finally { if (e_1) throw e_1.error; }
+        }
+        result.end();
+        if (hasMatch) {
+            writeDelegate(`Found ${count} files to hash.`);
+            return result.digest('hex');
+        }
+        else {
+            writeDelegate(`No matches found for glob`);
+            return '';
+        }
+    });
+}
+//# sourceMappingURL=internal-hash-files.js.map
+;// CONCATENATED MODULE: ./node_modules/@actions/glob/lib/glob.js
+var glob_awaiter = (undefined && undefined.__awaiter) || function (thisArg, _arguments, P, generator) {
+    function adopt(value) { return value instanceof P ? value : new P(function (resolve) { resolve(value); }); }
+    return new (P || (P = Promise))(function (resolve, reject) {
+        function fulfilled(value) { try { step(generator.next(value)); } catch (e) { reject(e); } }
+        function rejected(value) { try { step(generator["throw"](value)); } catch (e) { reject(e); } }
+        function step(result) { result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected); }
+        step((generator = generator.apply(thisArg, _arguments || [])).next());
+    });
+};
+
+
+/**
+ * Constructs a globber
+ *
+ * @param patterns  Patterns separated by newlines
+ * @param options   Glob options
+ */
+function create(patterns, options) {
+    return glob_awaiter(this, void 0, void 0, function* () {
+        return yield DefaultGlobber.create(patterns, options);
+    });
+}
+/**
+ * Computes the sha256 hash of a glob
+ *
+ * @param patterns  Patterns separated by newlines
+ * @param currentWorkspace  Workspace used when matching files
+ * @param options   Glob options
+ * @param verbose   Enables verbose logging
+ */
+function glob_hashFiles(patterns_1) {
+    return glob_awaiter(this, arguments, void 0, function* (patterns, currentWorkspace = '', options, verbose = false) {
+        let followSymbolicLinks = true;
+        if (options && typeof options.followSymbolicLinks === 'boolean') {
+            followSymbolicLinks = options.followSymbolicLinks;
+        }
+        const globber = yield create(patterns, { followSymbolicLinks });
+        return _hashFiles(globber, currentWorkspace, verbose);
+    });
+}
+//# sourceMappingURL=glob.js.map
+;// CONCATENATED MODULE: ./src/action/pinned.ts
+/**
+ * Reads the digests out of the files of `protect-files`. Globs are GitHub's own, as in `hashFiles` and in
+ * `path` of actions/upload-artifact. Files are streamed, and never executed or parsed: any text will do.
+ */
+
+
+
+
+
+
+
+
+
+/** A file can't be read, or a glob matches none. The message says what to do; nothing was done. */
+class PinnedError extends CodedError {
+    name = 'PinnedError';
+    constructor(message, options) {
+        super(message, 'protect-files-unusable', options);
+    }
+}
+/** More than the longest digest has, so that one on the edge of two pieces is whole in the second. */
+const OVERLAP = 160;
+/** Of a file. Files with digests to keep have kilobytes. */
+const MOST_BYTES = 1024 * 1024 * 1024;
+/** In all files together. Each digest may cost a request in each repository that has orphans. */
+const MOST_DIGESTS = 200_000;
+/** In a component, and of `**` in the whole: more take minutes for one long name that almost matches. */
+const MOST_STARS = 4;
+/**
+ * @param patterns globs relative to the working directory, which in a workflow is the workspace; `!` excludes
+ * @returns the digests of each file, by its path relative to the working directory; files without any included
+ * @throws PinnedError
+ */
+async function readPinned(patterns) {
+    const including = [...patterns.entries()].filter(([, pattern]) => !isExcluding(pattern));
+    if (patterns.length > 0 && including.length === 0) {
+        throw new PinnedError(`protect-files: ${patterns.join(' ')} only excludes, so nothing would be protected. Name the files to ` +
+            'read in a line without `!` above');
+    }
+    const hard = patterns.find((pattern) => isHard(pattern));
+    if (hard !== undefined) {
+        throw new PinnedError(`protect-files: "${hard}" is too hard to match: a glob has at most ${MOST_STARS} \`**\`, and as many \`*\` ` +
+            'between two slashes. Write it as several, one per line');
+    }
+    const files = new Set();
+    const unmatched = [];
+    for (const [n, pattern] of including) {
+        // A file that is excluded first and included later is included, as everywhere with these globs.
+        const matched = await pinned_match(pattern, patterns.slice(n).filter(isExcluding));
+        matched.forEach((file) => files.add(file));
+        if (matched.length === 0) {
+            unmatched.push(pattern);
+        }
+    }
+    if (unmatched.length > 0) {
+        const names = unmatched.map((pattern) => `"${pattern}"`).join(', ');
+        const [matches, it] = unmatched.length === 1 ? ['matches', 'it'] : ['match', 'them'];
+        const isList = unmatched.some((pattern) => pattern.includes(','));
+        throw new PinnedError(`protect-files: ${names} ${matches} no file in ${process.cwd()}, so nothing would be protected by ${it}. ` +
+            (isList ? 'One glob per line: a comma is part of it. ' : '') +
+            'Check the path, and that an earlier step, such as actions/checkout, put the files there');
+    }
+    const found = new Map();
+    const all = new Set();
+    for (const file of [...files].sort()) {
+        found.set(external_node_path_default().relative(process.cwd(), file), await pinned_digestsOf(file, all));
+    }
+    return found;
+}
+function isHard(pattern) {
+    const components = pattern.split(/[/\\]/);
+    const deep = components.filter((component) => component === '**');
+    return (deep.length > MOST_STARS ||
+        components.some((component) => (component.match(/\*/g) ?? []).length > MOST_STARS));
+}
+function isExcluding(pattern) {
+    return pattern.startsWith('!');
+}
+async function pinned_match(pattern, excluding) {
+    try {
+        const globber = await create([pattern, ...excluding].join('\n'), {
+            matchDirectories: false,
+            // A broken link may have led to a file, or to a directory full of files.
+            omitBrokenSymbolicLinks: false,
+        });
+        return await globber.glob();
+    }
+    catch (error) {
+        const why = messageOf(error);
+        throw new PinnedError(`protect-files: "${pattern}" could not be matched, so what it protects is not known: ${why}`, { cause: error });
+    }
+}
+/** @param all of the files that were read, to which those of this one are added */
+async function pinned_digestsOf(file, all) {
+    const digests = new Set();
+    try {
+        let held = '';
+        for await (const piece of streamRegular(file, { most: MOST_BYTES })) {
+            // Every other byte of UTF-16, which Windows writes, is a NUL where there are digests.
+            const text = held + piece.replaceAll('\0', '');
+            for (const digest of digestsIn(text)) {
+                // Copied, or each would keep the piece that it was cut out of.
+                const copy = copyOf(digest);
+                digests.add(copy);
+                all.add(copy);
+            }
+            if (all.size > MOST_DIGESTS) {
+                throw new PinnedError(`protect-files: the files hold more than ${number(MOST_DIGESTS)} digests, and each costs requests. Narrow the ` +
+                    'globs to the files that say what is deployed');
+            }
+            held = text.slice(-OVERLAP);
+        }
+    }
+    catch (error) {
+        if (error instanceof PinnedError) {
+            throw error;
+        }
+        const why = (error instanceof UnusablePath ? `"${file}": ` : '') + messageOf(error);
+        throw new PinnedError(`protect-files: a file could not be read, so what it protects is not known: ${why}`, { cause: error });
+    }
+    return [...digests];
+}
+
+;// CONCATENATED MODULE: ./src/action/named.ts
+/** Everything that the inputs name in files, read before the first request. */
+
+
+
+
+
+
+
+
+
+
+/** Half a million manifests. */
+const MOST_PLAN_BYTES = 128 * 1024 * 1024;
+/** From here on the digests of `protect-files` are likely to be most of what a run asks for. */
+const MANY_PINNED = 1000;
+/**
+ * @returns what the files name, and all that is protected: by the input and by the files
+ * @throws IntakeError, PinnedError, ApprovalError, or one error with the messages of several of them
+ */
+async function readNamed(settings, log) {
+    const { digests, digestsFiles, protectFiles, applyPlan, registry } = settings;
+    const errors = [];
+    const note = (error) => {
+        errors.push(error);
+    };
+    const intake = await readIntake({
+        digests,
+        files: digestsFiles,
+        registryHost: registry.host,
+        mistake: (message) => errors.push(new IntakeError(message)),
+        warning: (message) => log.warning(message),
+    }).catch(note);
+    const files = await readPinned(protectFiles).catch(note);
+    const approval = await Promise.resolve(applyPlan)
+        .then((file) => readPlan(file, registry))
+        .catch(note);
+    if (intake === undefined || files === undefined || errors.length > 0) {
+        const messages = errors.map((error) => messageOf(error));
+        throw errors.length === 1 ? errors[0] : new AggregateError(errors, messages.join('\n'));
+    }
+    const pinned = { files: files.size, digests: new Set([...files.values()].flat()).size };
+    if (files.size > 0) {
+        log.info(`protect-files: ${count(pinned.digests, 'digest')} in ${count(files.size, 'file')}`);
+        if (pinned.digests > MANY_PINNED) {
+            const many = number(pinned.digests);
+            log.warning(coded(`protect-files: ${many} digests are protected. Each of them is asked for in each repository that has orphans, ` +
+                `unless it was seen there, so the run may send ${many} more requests for each such repository. Narrow the ` +
+                'globs to the files that say what is deployed', 'protection-large'));
+        }
+        if (pinned.digests === 0) {
+            log.warning(coded(`protect-files: no digest in ${count(files.size, 'file')}, so it protects nothing. A digest is \`sha256:\` with 64 ` +
+                'hex digits', 'protection-empty'));
+        }
+    }
+    return {
+        named: { intake, pinned, approval },
+        protection: withFiles(settings.protection, files),
+    };
+}
+function readPlan(file, registry) {
+    if (file === undefined) {
+        return undefined;
+    }
+    try {
+        return readApproval(readRegular(file, MOST_PLAN_BYTES).toString('utf8'), registry.origin);
+    }
+    catch (error) {
+        throw error instanceof UnusablePath
+            ? new ApprovalError(`apply-plan: "${file}" can't be read: ${error.message}. Give the path of a plan; a very large one can be made ` +
+                'in parts, with `repositories`', { cause: error })
+            : error;
+    }
+}
+
+;// CONCATENATED MODULE: ./src/action/progress.ts
+/** A line every few seconds of a long run: how far it is, how fast, and how long it will still take. */
+
+
+const EVERY = 5_000;
+/**
+ * @param requests how many were sent so far
+ * @param print takes the finished line
+ */
+function startProgress(requests, print) {
+    const stageOf = (what) => ({
+        what,
+        expected: 0,
+        done: 0,
+        startedAt: Date.now(),
+        requestsBefore: requests(),
+    });
+    let stage = stageOf('');
+    const timer = setInterval(() => {
+        const seconds = (Date.now() - stage.startedAt) / 1000;
+        print(progressLine({ ...stage, seconds, rate: (requests() - stage.requestsBefore) / seconds }));
+    }, EVERY);
+    // The clock alone must not keep the process alive, or a stuck run would never end.
+    timer.unref();
+    return {
+        begin(what) {
+            stage = stageOf(what);
+        },
+        expect(count) {
+            stage.expected += count;
+        },
+        done() {
+            stage.done += 1;
+        },
+        stop() {
+            clearInterval(timer);
+        },
+    };
+}
+/** @param state `seconds` since the beginning, `rate` in requests a second */
+function progressLine(state) {
+    const { what, expected, done, seconds, rate } = state;
+    const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
+    return (`${what}: ${number(done)} of ${number(expected)}, ${number(Math.round(rate))} requests/s` +
+        (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
+}
+
+// EXTERNAL MODULE: external "node:util"
+var external_node_util_ = __nccwpck_require__(7975);
+;// CONCATENATED MODULE: ./src/plan/fate.ts
+/** A real run that ended before it came to this manifest must not look as if it had deleted it. */
+const NOT_TRIED = { kind: 'skipped', why: 'the run ended before its turn came' };
+/** The fates of a plan that no sweep carried out. */
+function fatesWithoutSweep({ orphans }, { dryRun, isRefused }) {
+    const fate = isRefused ? { kind: 'refused' } : dryRun ? { kind: 'planned' } : NOT_TRIED;
+    return new Map(orphans.map(({ digest }) => [digest, fate]));
+}
+/** The orphans in the order of the plan, each with its fate. */
+function judge({ plan, fates, }) {
+    return plan.orphans.map((orphan) => ({ orphan, fate: fates.get(orphan.digest) ?? NOT_TRIED }));
+}
+/** Those with a fate of these kinds, in the order of the map. */
+function digestsWith(fates, ...kinds) {
+    return [...fates].flatMap(([digest, { kind }]) => (kinds.includes(kind) ? [digest] : []));
+}
+/** Whether it is in the registry no longer: deleted, or gone already. */
+function isGone(fate) {
+    return fate?.kind === 'deleted' || fate?.kind === 'gone';
+}
+/** Deleted by this run, or in a dry-run: what a real run would delete. */
+function isFreed({ kind }) {
+    return kind === 'deleted' || kind === 'planned';
+}
+/** Should have been deleted, and is still there. */
+function isFailed({ kind }) {
+    return kind === 'failed' || kind === 'skipped';
+}
+/** Whether it is kept as a part of what no run can delete, directly or with others that are. */
+function staysWithUndeletable(fates, fate) {
+    if (fate.kind !== 'kept') {
+        return false;
+    }
+    const seen = new Set();
+    let each = fate;
+    // Reasons of several rechecks could point at each other.
+    while (each?.kind === 'kept' && 'of' in each.reason && !seen.has(each)) {
+        seen.add(each);
+        each = fates.get(each.reason.of);
+    }
+    return each?.kind === 'undeletable';
+}
+
+;// CONCATENATED MODULE: ./src/plan/naming.ts
+/**
+ * The digests that manifests and tags name: children, subjects, blobs, and digests of unknown kind. Pure.
+ */
+
+
+
+/** The manifests that this one's body names. */
+function namedBy(manifest) {
+    const children = manifest.kind === 'index'
+        ? manifest.children.map(({ digest, mediaType }) => ({
+            digest,
+            source: 'child',
+            isImage: isManifestType(mediaType) && !isIndexType(mediaType),
+        }))
+        : [];
+    return manifest.subject === undefined
+        ? children
+        : [...children, { digest: manifest.subject, source: 'subject' }];
+}
+/** The manifests that digest tags name. */
+function namedByTags(tags) {
+    return tags.flatMap((tag) => {
+        const digest = parseDigestTag(tag)?.names;
+        return digest === undefined ? [] : [{ digest, source: 'digest-tag' }];
+    });
+}
+/** The config and layers of an image, and those that an index lists, as old build caches do. */
+function blobsOf(manifest) {
+    return manifest.kind === 'image'
+        ? naming_digestsOf([manifest.config, ...manifest.layers])
+        : naming_digestsOf(othersOf(manifest).filter(({ mediaType }) => isPlainlyBlobType(mediaType)));
+}
+/** The entries of an index that aren't plainly manifests. */
+function othersOf(manifest) {
+    return manifest.kind === 'index' ? manifest.others : [];
+}
+/** All entries of an index, of any type: a registry takes an index only when it has all of them. */
+function naming_entriesOf({ children, others }) {
+    return naming_digestsOf([...children, ...others]);
+}
+function naming_digestsOf(descriptors) {
+    return descriptors.map(({ digest }) => digest).filter(isDigest);
+}
+/**
+ * Digests that may be of manifests, though nothing says so: the digests in a body that is not understood, and the
+ * entries of an index whose media type is neither a manifest's nor plainly a layer's or a config's.
+ */
+function perhapsManifests(manifest) {
+    return manifest.kind === 'unknown'
+        ? manifest.mentions
+        : naming_digestsOf(othersOf(manifest).filter(({ mediaType }) => !isPlainlyBlobType(mediaType)));
+}
+/** The manifests that the repository was found to have as layers or configs as well. */
+function layersIn({ links, manifests }) {
+    return [...(links ?? [])].flatMap(([digest, isLayer]) => isLayer && manifests.has(digest) ? [digest] : []);
+}
+/** As a gap names it. */
+function mentionOf(digest) {
+    return `mentioned manifest ${digest}`;
+}
+
+;// CONCATENATED MODULE: ./src/plan/graph.ts
+
+
+function compare(a, b) {
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+/**
+ * Whether a tag with a digest tag's name is one (design, "How it decides", the first trap). People tag
+ * an image with its own digest to keep it, and one registry resolves such a name to the image itself:
+ * a fallback tag has to look like one, an index whose entries all have the named manifest as subject.
+ */
+function isDigestTag(tag, target, manifests) {
+    if (target === tag.names) {
+        return false;
+    }
+    if (tag.role !== 'fallback') {
+        return true;
+    }
+    const index = manifests.get(target);
+    if (index?.kind !== 'index' || index.others.length > 0) {
+        return false;
+    }
+    // An entry that the registry no longer has proves nothing, so one that it has must speak for the tag.
+    const entries = index.children
+        .map((child) => manifests.get(child.digest))
+        .filter((entry) => entry !== undefined);
+    return (index.children.length === 0 ||
+        (entries.length > 0 && entries.every((entry) => entry.subject === tag.names)));
+}
+/** The edges that a manifest's body tells, wherever they lead. */
+function ownEdges(manifest) {
+    const edges = (kind, ends) => ends.map((to) => ({ kind, to: to }));
+    const subject = edges('subject', manifest.subject === undefined ? [] : [manifest.subject]);
+    switch (manifest.kind) {
+        case 'unknown':
+            return edges('mentioned', manifest.mentions);
+        case 'image':
+            // A layer may have the bytes of a manifest, as in an OCI layout that was pushed file by file. Distribution up to
+            // 2.8 removes the layer along with the manifest.
+            return [...edges('blob', blobsOf(manifest)), ...subject];
+        case 'index': {
+            const children = edges('child', manifest.children.map(({ digest }) => digest));
+            const others = edges('mentioned', manifest.others.map(({ digest }) => digest));
+            return [...children, ...others, ...subject];
+        }
+    }
+}
+/** The order of edges decides which reason is told when there are several: the plainest first. */
+const EDGE_ORDER = ['child', 'subject', 'referrer', 'digest-tag', 'mentioned', 'blob'];
+function byOrder(a, b) {
+    return EDGE_ORDER.indexOf(a.kind) - EDGE_ORDER.indexOf(b.kind) || compare(a.to, b.to);
+}
+/** By subject: by the bodies that were read, and by the registry, which may know more than they say. */
+function referrersIn(manifests, referrers) {
+    const all = new Map();
+    for (const [subject, listed] of referrers) {
+        // Digests make it impossible that a manifest names itself, but nothing keeps a registry from saying so.
+        all.set(subject, new Set(listed.filter((digest) => digest !== subject)));
+    }
+    for (const [digest, manifest] of manifests) {
+        if (manifest.subject !== undefined) {
+            all.set(manifest.subject, (all.get(manifest.subject) ?? new Set()).add(digest));
+        }
+    }
+    return all;
+}
+function buildGraph(inventory) {
+    const { ghosts, referrers } = inventory;
+    const manifests = ghosts.size === 0 ? inventory.manifests : new Map([...ghosts, ...inventory.manifests]);
+    const rootTags = new Map();
+    const digestTags = [];
+    const edges = new Map();
+    /** whether an edge from here, which is not that of a list, may lead there */
+    const leadsTo = (from, to) => manifests.has(to) && (!ghosts.has(to) || ghosts.has(from));
+    for (const [digest, manifest] of manifests) {
+        const own = ownEdges(manifest);
+        const isList = ({ kind }) => kind === 'child' || kind === 'mentioned';
+        edges.set(digest, own.filter((edge) => (isList(edge) ? manifests.has(edge.to) : leadsTo(digest, edge.to))));
+    }
+    for (const [subject, found] of referrersIn(manifests, referrers)) {
+        for (const to of [...found].filter((digest) => leadsTo(subject, digest))) {
+            edges.get(subject)?.push({ kind: 'referrer', to });
+        }
+    }
+    const tags = [...inventory.tags, ...lostTags(inventory)];
+    for (const [tag, target] of tags.sort(([a], [b]) => compare(a, b))) {
+        const named = parseDigestTag(tag);
+        if (named !== undefined && isDigestTag(named, target, manifests)) {
+            digestTags.push({ ...named, target });
+            if (leadsTo(named.names, target)) {
+                edges.get(named.names)?.push({ kind: 'digest-tag', tag, to: target });
+            }
+        }
+        else {
+            const known = rootTags.get(target) ?? [];
+            known.push(tag);
+            rootTags.set(target, known);
+        }
+    }
+    for (const list of edges.values()) {
+        list.sort(byOrder);
+    }
+    return { rootTags, digestTags, edges };
+}
+/**
+ * Tags with the lost manifests that they are remembered to have pointed at: ordinary tags that are listed without a
+ * manifest, and digest tags, which go with their manifest, where they point at nothing else.
+ */
+function lostTags({ tags, brokenTags, formerTags, ghosts }) {
+    const broken = new Set(brokenTags);
+    const isLost = (tag) => broken.has(tag) || (parseDigestTag(tag) !== undefined && !tags.has(tag));
+    return [...ghosts.keys()].flatMap((digest) => [...(formerTags.get(digest) ?? [])]
+        .filter(isLost)
+        .map((tag) => [tag, digest]));
+}
+/**
+ * Everything that can be reached from `roots`, with the step that reached it first. Roots themselves
+ * are not in the answer. The order of `roots` decides between several ways, so sort them.
+ */
+function reach(graph, roots) {
+    const rootSet = new Set(roots);
+    const steps = new Map();
+    const queue = [...rootSet];
+    // The queue grows while it is walked: breadth first, so that the reason told is the nearest one.
+    for (const from of queue) {
+        for (const edge of graph.edges.get(from) ?? []) {
+            if (!rootSet.has(edge.to) && !steps.has(edge.to)) {
+                steps.set(edge.to, { from, edge });
+                queue.push(edge.to);
+            }
+        }
+    }
+    return steps;
+}
+
+;// CONCATENATED MODULE: ./src/run/run.ts
+
+/** By name, in the order of UTF-16 code units: the same on every machine. */
+function repositoriesByName(run) {
+    return [...run.repositories].sort((a, b) => compare(a.inventory.repository, b.inventory.repository));
+}
+
+;// CONCATENATED MODULE: ./src/report/bytes.ts
+
+
+/** A sum that stops at the largest exact integer. */
+function addBytes(a, b) {
+    return Math.min(Number.MAX_SAFE_INTEGER, a + b);
+}
+/**
+ * Calls `visit` with the manifest itself and each blob that it needs, and the bytes that the blob takes
+ * in the registry: none for a blob with `urls`, which is stored elsewhere (image-spec "urls").
+ * Children, subject and referrers are manifests of their own, so they are not visited.
+ */
+function eachBlob(manifest, visit) {
+    visit(manifest.digest, manifest.size);
+    if (manifest.kind === 'unknown') {
+        manifest.mentions.forEach((digest) => visit(digest, 0));
+        return;
+    }
+    const blobs = manifest.kind === 'image' ? [manifest.config, ...manifest.layers] : manifest.others;
+    for (const { digest, size, urls = [] } of blobs) {
+        visit(digest, urls.length > 0 ? 0 : size);
+    }
+}
+/** The manifest and its blobs, each once: what people call the size of an image. Shared blobs count. */
+function contentBytes(manifest) {
+    const sizes = new Map();
+    eachBlob(manifest, (digest, size) => {
+        sizes.set(digest, Math.min(size, sizes.get(digest) ?? size));
+    });
+    return [...sizes.values()].reduce(addBytes, 0);
+}
+/**
+ * Bytes of the freed manifests and of the blobs that only they need, each digest once over the whole
+ * run. Kept is what an inventory holds and what wasn't freed; a manifest that was gone already is
+ * neither. Linear in the number of descriptors, in memory linear in the freed ones.
+ */
+function freedBytes(run) {
+    const repositories = repositoriesByName(run);
+    // Parallel arrays behind one map: a third of the memory that an object per blob takes.
+    const slots = new Map();
+    const sizes = [];
+    const owners = [];
+    const notKept = repositories.map((repository, owner) => {
+        const judged = judge(repository);
+        for (const { orphan, fate } of judged) {
+            const manifest = repository.inventory.manifests.get(orphan.digest);
+            if (manifest === undefined || !isFreed(fate)) {
+                continue;
+            }
+            eachBlob(manifest, (digest, size) => {
+                const slot = slots.get(digest);
+                if (slot === undefined) {
+                    slots.set(digest, sizes.length);
+                    sizes.push(size);
+                    owners.push(owner);
+                }
+                else {
+                    sizes[slot] = Math.min(size, sizes[slot] ?? size);
+                }
+            });
+        }
+        const gone = judged.filter(({ fate }) => isFreed(fate) || isGone(fate));
+        return new Set(gone.map(({ orphan }) => orphan.digest));
+    });
+    if (slots.size > 0) {
+        repositories.forEach(({ inventory }, owner) => {
+            for (const [digest, manifest] of inventory.manifests) {
+                if (notKept[owner]?.has(digest) !== true) {
+                    eachBlob(manifest, (needed) => {
+                        const slot = slots.get(needed);
+                        if (slot !== undefined) {
+                            sizes[slot] = 0;
+                        }
+                    });
+                }
+            }
+        });
+    }
+    const sums = repositories.map(() => 0);
+    sizes.forEach((size, slot) => {
+        const owner = owners[slot] ?? 0;
+        sums[owner] = addBytes(sums[owner] ?? 0, size);
+    });
+    return {
+        total: sums.reduce(addBytes, 0),
+        atMost: !run.everyRepositoryScanned ||
+            repositories.some(({ inventory: { gaps, unread } }) => gaps.length > 0 || unread !== undefined),
+        byRepository: new Map(repositories.map(({ inventory }, owner) => [inventory.repository, sums[owner] ?? 0])),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/refusals.ts
+
+const CHECK = 'Check what was found, in the summary or the `report-file`. If';
+/** A sentence without its full stop; plain text that is safe in a log. */
+function whyRefused(refusal, { inventory }, run) {
+    switch (refusal.kind) {
+        case 'no-tags':
+            return (
+            // Those of the inventory are digest tags: an ordinary one would keep what it points at.
+            `nothing is deleted here: no tag is left${inventory.tags.size > 0 ? ' but those of signatures and the like' : ''}, ` +
+                (refusal.remembered > 0
+                    ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
+                    : 'and the list of tags ') +
+                `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
+        case 'share':
+            return (`nothing is deleted here: ${number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
+                `known would be deleted, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
+        case 'count':
+            return (`nothing is deleted in this run: it found ${count(refusal.orphans, 'orphan')}, and \`max-deletes\` allows ` +
+                `${number(refusal.count)}. ${tooMany(run)}`);
+        case 'no-deletes':
+            return `this registry refuses deletes, and nothing was deleted: ${refusal.why}`;
+        case 'no-rights':
+            return refusal.why;
+    }
+}
+/** Nobody gave the limit that exempts some repositories: it is the default. */
+function shareLimit(percent, { settings: { maxDeletes } }) {
+    return maxDeletes?.kind === 'share' && maxDeletes.exempt > 0
+        ? `more than ${percent === 50 ? 'half' : `${String(percent)}%`}, which is the limit unless \`max-deletes\` says ` +
+            `otherwise (repositories where no more than ${number(maxDeletes.exempt)} would be deleted are exempt)`
+        : `and \`max-deletes\` allows ${String(percent)}%`;
+}
+function planned({ settings: { planFile } }) {
+    return planFile === undefined
+        ? 'let a dry-run write its plan to a `plan-file`, check it, and carry it out with `apply-plan`'
+        : 'check the plan, and carry it out with `apply-plan`';
+}
+function tooMany({ settings: { planFile }, applied }) {
+    if (applied !== undefined) {
+        return `${CHECK} the plan is right, raise \`max-deletes\`, or leave it out: a plan has no limit unless one is given`;
+    }
+    return planFile === undefined
+        ? `${CHECK} it is right, raise \`max-deletes\` for one run, or let a dry-run write its plan to a \`plan-file\` and carry that out with \`apply-plan\``
+        : `${CHECK} it is right, carry the plan out with \`apply-plan\`, or raise \`max-deletes\` for one run`;
+}
+/** Whether `apply-plan` ignores it: somebody has approved what a plan lists, but the rights are those of the account. */
+function isPassedByPlan({ kind }) {
+    return kind !== 'no-rights' && kind !== 'no-deletes';
+}
+
+;// CONCATENATED MODULE: ./src/report/totals.ts
+/** A run in numbers. Summary, outputs and JSON report take theirs from here and count nothing themselves. */
+
+
+
+
+/** The counts of nothing, which say what is counted. */
+const totals_NOTHING = {
+    /** tags that resolved, digest tags too */
+    tags: 0,
+    /** that were read or are listed: nothing is known of others */
+    manifests: 0,
+    /** of the plan: also those that the recheck kept */
+    orphansFound: 0,
+    deleted: 0,
+    /** a dry-run's: what a real run would delete */
+    planned: 0,
+    /** lost by the registry before their turn came: neither deleted nor failed */
+    gone: 0,
+    /** in use at the recheck, or parts of an undeletable one; counted in `kept` as well */
+    keptAfterRecheck: 0,
+    /** should have gone and didn't: the delete was refused, unanswered, or not tried */
+    failed: 0,
+    /** the registry refuses them for good, for a reason that lies in each alone; neither failed nor kept */
+    undeletable: 0,
+    /** left for a later run, since the registry's quota is used up; neither failed nor kept */
+    postponed: 0,
+    /** nothing is deleted in their repository, by a decision of this action; in a real run counted in `failed` as well */
+    refused: 0,
+    /** deleted while a push began to use them, and restored; counted in `kept` as well */
+    restored: 0,
+    /** kept tags or children that no longer resolved after the sweep */
+    broken: 0,
+    kept: 0,
+    gaps: 0,
+};
+const COUNTS = Object.keys(totals_NOTHING);
+function countRepository(repository, dryRun) {
+    const { inventory, plan, broken, repair } = repository;
+    const judged = judge(repository);
+    const unread = inventory.unread?.size ?? 0;
+    const of = (kind) => judged.filter(({ fate }) => fate.kind === kind).length;
+    const [keptAfterRecheck, refused, restored] = [of('kept'), of('refused'), of('restored')];
+    return {
+        tags: inventory.tags.size,
+        manifests: inventory.manifests.size + unread,
+        orphansFound: plan.orphans.length,
+        deleted: of('deleted'),
+        planned: of('planned'),
+        gone: of('gone'),
+        keptAfterRecheck,
+        failed: judged.filter(({ fate }) => isFailed(fate)).length + (dryRun ? 0 : refused),
+        undeletable: of('undeletable'),
+        postponed: of('postponed'),
+        refused,
+        restored,
+        broken: broken.length + (repair?.failed.length ?? 0) + (repair?.failedTags.length ?? 0),
+        kept: plan.keep.length + unread + keptAfterRecheck + restored,
+        gaps: inventory.gaps.length,
+    };
+}
+/** Summary, outputs and JSON ask for the same numbers; a run of a million manifests takes seconds. */
+const counted = new WeakMap();
+function totals(run) {
+    const sums = counted.get(run) ?? countRun(run);
+    counted.set(run, sums);
+    return sums;
+}
+function countRun(run) {
+    const counts = run.repositories.map((repository) => countRepository(repository, run.settings.dryRun));
+    const sums = { ...totals_NOTHING };
+    for (const key of COUNTS) {
+        sums[key] = counts.reduce((all, one) => all + one[key], 0);
+    }
+    const bytes = freedBytes(run);
+    return {
+        ...sums,
+        repositories: run.repositories.length,
+        /** repositories with at least one freed manifest */
+        repositoriesFreed: counts.filter(({ deleted, planned }) => deleted + planned > 0).length,
+        /** repositories with at least one orphan of the plan */
+        repositoriesWithOrphans: counts.filter(({ orphansFound }) => orphansFound > 0).length,
+        /** repositories with a gap */
+        repositoriesIncomplete: counts.filter(({ gaps }) => gaps > 0).length,
+        /** repositories that were to be read and were not; in none of the other numbers */
+        repositoriesUnread: run.unread,
+        /** repositories in which nobody checked, after the deletes, whether what was kept is still there */
+        repositoriesUnverified: run.repositories.filter(({ unverified }) => unverified).length,
+        /** of `refused`: `apply-plan` does not ignore the reason */
+        withoutRights: run.repositories
+            .filter(({ refusal }) => refusal !== undefined && !isPassedByPlan(refusal))
+            .reduce((all, { plan }) => all + plan.orphans.length, 0),
+        /** of `keptAfterRecheck`: parts of an undeletable one */
+        keptWithUndeletable: run.repositories.flatMap(({ fates }) => [...fates.values()].filter((fate) => staysWithUndeletable(fates, fate))).length,
+        freedBytes: bytes.total,
+        freedBytesAtMost: bytes.atMost,
+        freedBytesByRepository: bytes.byRepository,
+    };
+}
+/** The orphans of a real run that are still there, without those that came into use. */
+function remainder({ failed, undeletable, keptWithUndeletable, postponed }) {
+    return failed + undeletable + keptWithUndeletable + postponed;
+}
+/** Something that was to stay broke, or may have: a garbage collection could free what it needs. */
+function isInDoubt({ broken, repositoriesUnverified }) {
+    return broken + repositoriesUnverified > 0;
+}
+/** In how many repositories nobody knows what is an orphan, in words; `undefined` where all were read whole. */
+function unreadRepositories(sums) {
+    const { repositories, repositoriesIncomplete: incomplete, repositoriesUnread: unread } = sums;
+    const all = count(repositories + unread, 'repository', 'repositories');
+    if (unread > 0) {
+        const others = incomplete === 0 ? '' : `, and ${number(incomplete)} could not be read whole`;
+        return `${number(unread)} of ${all} ${unread === 1 ? 'was' : 'were'} not read${others}`;
+    }
+    return incomplete === 0 ? undefined : `${number(incomplete)} of ${all} could not be read whole`;
+}
+/** `3 manifests`, `2 of 3 manifests`, `none of 3 manifests` */
+function partOf(some, others, noun) {
+    const all = count(some + others, noun);
+    return others === 0 ? all : `${some === 0 ? 'none' : number(some)} of ${all}`;
+}
+
+;// CONCATENATED MODULE: ./src/report/outputs.ts
+/** The values of the action's outputs. Setting them is somebody else's task. */
+
+
+
+/** GitHub drops a job's outputs over 1 MiB, and counts them as UTF-16. */
+const DIGESTS_LENGTH = 400_000;
+/** Room for the note's own characters: `,{"cut":1234567890}]`. */
+const NOTE_LENGTH = 40;
+/** In a dry-run nothing was deleted, so `deleted-count` is 0 and `deleted-digests` is `[]`. */
+function outputs(run) {
+    const sums = totals(run);
+    return {
+        'orphans-found': String(sums.orphansFound),
+        'deleted-count': String(sums.deleted),
+        'deleted-digests': deletedDigests(run).json,
+        'kept-count': String(sums.kept),
+        'failed-count': String(sums.failed),
+        'remaining-count': String(sums.postponed),
+        'freed-bytes': String(sums.freedBytes),
+        'backup-dir': run.backup ?? '',
+    };
+}
+/**
+ * A JSON array of `repository@digest`, by repository and in the order of the deletes. When it would be
+ * longer than `length` characters, the rest is left out and the last element is `{"cut": <how many>}`.
+ */
+function deletedDigests(run, length = DIGESTS_LENGTH) {
+    const entries = [];
+    let used = '[]'.length;
+    let cut = 0;
+    for (const { inventory, fates } of repositoriesByName(run)) {
+        for (const digest of digestsWith(fates, 'deleted')) {
+            const text = JSON.stringify(`${inventory.repository}@${digest}`);
+            if (cut > 0 || used + text.length + 1 > length - NOTE_LENGTH) {
+                cut += 1;
+            }
+            else {
+                entries.push(text);
+                used += text.length + 1;
+            }
+        }
+    }
+    const json = `[${[...entries, ...(cut > 0 ? [JSON.stringify({ cut })] : [])].join(',')}]`;
+    return { json, cut };
+}
+
+;// CONCATENATED MODULE: ./src/report/fit.ts
+const fit_bytes = (text) => Buffer.byteLength(text, 'utf8');
+const fit_notice = (section, left) => section.cut?.(left) ?? '';
+const NEWLINE = 1;
+/** GitHub drops a step's summary over 1 MiB (1,048,576 bytes) without a word. */
+const LIMIT = 1_000_000;
+/** The sections that there are, a blank line between them, in at most `limit` bytes of UTF-8. */
+function fit(sections, limit = LIMIT) {
+    let room = limit;
+    // A section whose fixed part no longer fits is left out whole: that takes a limit far below GitHub's.
+    const kept = sections
+        .filter((section) => section !== undefined)
+        .filter((section) => {
+        const { before, total = 0, after = '' } = section;
+        const fixed = fit_bytes(before + fit_notice(section, total) + after) + NEWLINE;
+        const fits = fixed <= room;
+        room -= fits ? fixed : 0;
+        return fits;
+    });
+    const measured = kept.map((section) => measure(section, room));
+    const shares = fairShares(measured.map(({ wanted }) => wanted), room);
+    return measured
+        .map(({ section, rows }, index) => {
+        const { before, total = 0, after = '' } = section;
+        const shown = take(rows, shares[index] ?? 0);
+        const left = total - shown.length;
+        return before + shown.join('') + (left > 0 ? fit_notice(section, left) : '') + after;
+    })
+        .join('\n');
+}
+function measure(section, room) {
+    const rows = [];
+    let wanted = 0;
+    for (const row of section.rows ?? []) {
+        wanted += fit_bytes(row);
+        if (wanted > room) {
+            return { section, rows, wanted: Infinity };
+        }
+        rows.push(row);
+    }
+    return { section, rows, wanted };
+}
+/** Max-min fairness: the least wish first, each at most its part of what is left. */
+function fairShares(wishes, room) {
+    const shares = wishes.map(() => 0);
+    const order = wishes.map((_, index) => index);
+    order.sort((a, b) => (wishes[a] ?? 0) - (wishes[b] ?? 0) || a - b);
+    let left = room;
+    order.forEach((index, served) => {
+        const share = Math.min(wishes[index] ?? 0, Math.floor(left / (order.length - served)));
+        shares[index] = share;
+        left -= share;
+    });
+    return shares;
+}
+/** Rows from the top: a gap in a list would mislead. */
+function take(rows, share) {
+    let used = 0;
+    const end = rows.findIndex((row) => (used += fit_bytes(row)) > share);
+    return end === -1 ? rows : rows.slice(0, end);
+}
+
+;// CONCATENATED MODULE: ./src/report/problems.ts
+/** The problems that make a job red, and the reasons why a real run would delete nothing. */
+
+
+
+
+
+
+/** Longer than any sentence worth reading in an annotation. */
+const SENTENCE = 500;
+/** The codes of problems that quote no cause with a code of its own. */
+const problems_CODES = {
+    broken: 'image-broken',
+    restored: 'restored-after-push',
+    run: 'run-failed',
+    refused: 'deletes-refused',
+    gap: 'gap-found',
+    delete: 'delete-failed',
+    skipped: 'delete-not-tried',
+};
+const problems_REFUSED = {
+    'no-tags': 'no-tag-left',
+    share: 'share-over-limit',
+    count: 'count-over-limit',
+    'no-deletes': 'deletes-refused',
+    'no-rights': 'delete-right-missing',
+};
+/** Everything that makes the job red, worst first, then by repository. */
+function problems(run) {
+    const { dryRun } = run.settings;
+    const each = (find) => repositoriesByName(run).flatMap((one) => find(one).map((problem) => ({ ...problem, repository: one.inventory.repository })));
+    const found = [
+        ...each(brokenImages),
+        ...each(unrepaired),
+        ...each(restored),
+        ...each((repository) => repaired(repository, dryRun)),
+        ...run.failures.map((what) => ({ kind: 'run', what })),
+        ...each(unverified),
+        ...(dryRun ? [] : refusals(run)),
+        ...each(unread),
+        ...each(failedDeletes),
+    ];
+    return found.map((problem) => ({
+        ...problem,
+        what: coded(problem.what, problems_CODES[problem.kind], SENTENCE),
+    }));
+}
+/** The reasons why nothing is deleted in some repositories; warnings in a dry-run. A reason of the whole run is listed once. */
+function refusals(run) {
+    const found = new Map();
+    for (const each of repositoriesByName(run)) {
+        const { inventory, refusal } = each;
+        if (refusal !== undefined) {
+            const what = coded(whyRefused(refusal, each, run), problems_REFUSED[refusal.kind], SENTENCE);
+            // These two are about one repository. The others name it themselves, or are about the whole run.
+            const isLocal = refusal.kind === 'no-tags' || refusal.kind === 'share';
+            const repository = isLocal ? inventory.repository : undefined;
+            const isTried = refusal.kind === 'no-rights' || undefined;
+            found.set(repository ?? what, { kind: 'refused', repository, isTried, what });
+        }
+    }
+    return [...found.values()];
+}
+/** One problem with the repository's name in front, as an annotation says it. */
+function sentence(problem) {
+    return problem.repository === undefined
+        ? problem.what
+        : `${printable(problem.repository, 255)}: ${problem.what}`;
+}
+function brokenImages({ broken }) {
+    return broken.map(({ what, why }) => ({
+        kind: 'broken',
+        // The advice comes first: the cause may be long, and is cut.
+        what: `${what} no longer resolves after the clean-up. Before the registry collects its garbage, push that image ` +
+            `again, or run with \`restore-from\` the backup. Cause: ${why}`,
+    }));
+}
+function restored({ fates }) {
+    return digestsWith(fates, 'restored').map((digest) => ({
+        kind: 'restored',
+        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored from its ` +
+            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+    }));
+}
+const BY_EARLIER = 'an earlier run deleted it, or was about to';
+function unrepaired({ repair }) {
+    const all = [
+        ...(repair?.failed ?? []).map(({ digest, why }) => [`manifest ${digest}`, why]),
+        ...(repair?.failedTags ?? []).map(({ tag, why }) => [`tag ${tag}`, why]),
+    ];
+    return all.map(([what, why]) => ({
+        kind: 'broken',
+        what: coded(`${what} is needed and gone: ${BY_EARLIER}. Push that image again, since it can't be restored from the ledger: ${why}`, 'ledger-restore-failed'),
+    }));
+}
+function repaired({ repair }, dryRun) {
+    const done = dryRun
+        ? 'A real run restores it from the ledger'
+        : 'It was restored from the ledger. Give pushes and this clean-up the same `concurrency:` group';
+    return (repair?.restored ?? []).map((digest) => ({
+        kind: 'restored',
+        what: coded(`${shortDigest(digest)} was needed and gone: ${BY_EARLIER}. ${done}`, 'restored-from-ledger'),
+    }));
+}
+function unverified({ unverified: isUnverified }) {
+    const what = 'the run was told to stop before it could check that the kept manifests are still there. Check that before the ' +
+        'registry collects its garbage: the backup has the deleted manifests';
+    return isUnverified ? [{ kind: 'run', what: coded(what, 'sweep-not-verified') }] : [];
+}
+function unread({ inventory: { gaps } }) {
+    return gaps.map(({ what, why }) => ({ kind: 'gap', what: `${what} couldn't be read: ${why}` }));
+}
+/** Those that were not tried are counted together by cause, as one refusal may stop hundreds. */
+function failedDeletes(repository) {
+    const failed = [];
+    const skipped = new Map();
+    for (const { orphan, fate } of judge(repository)) {
+        if (fate.kind === 'failed') {
+            const what = `${shortDigest(orphan.digest)} couldn't be deleted: ${fate.why}`;
+            failed.push({ kind: 'delete', what });
+        }
+        else if (fate.kind === 'skipped') {
+            skipped.set(fate.why, (skipped.get(fate.why) ?? 0) + 1);
+        }
+    }
+    const causes = [...skipped].map(([why, orphans]) => {
+        return { kind: 'skipped', what: `${count(orphans, 'orphan')} not deleted (${why})` };
+    });
+    return [...failed, ...causes];
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/list.ts
+
+/**
+ * @param rows as `Section` has them; their number is given where they are made one at a time
+ * @returns nothing where there are no rows
+ */
+function list(intro, rows, noun, { plural, head = '', openRows = Infinity, source = 'The file of `report-file`', } = {}) {
+    const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
+    if (total === 0) {
+        return undefined;
+    }
+    const isFolded = total > openRows;
+    const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
+    return {
+        before: `${intro}${isFolded ? fold : ''}${head}`,
+        rows: made,
+        total,
+        cut: (rest) => `\n_… and ${count(rest, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. ${source} has them all._\n`,
+        after: isFolded ? '\n</details>\n' : '',
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/restore.ts
+
+
+
+
+
+
+
+const BY_SERVER = " by the registry's own undo";
+/** Everything that makes the job red: one line of plain text each, with its code at the end. */
+function restoreProblems(run) {
+    const isLost = run.dryRun ? "can't be restored" : 'could not be restored';
+    const found = [
+        ...run.failures,
+        ...run.repositories.flatMap(({ repository, failed, failedTags }) => [
+            ...failed.map(({ digest, why }) => `${repository}@${digest} ${isLost}: ${why}`),
+            ...failedTags.map(({ tag, why }) => `${repository}:${tag} ${isLost}: ${why}`),
+        ]),
+    ];
+    return found.map((problem) => coded(problem, 'restore-failed', SENTENCE));
+}
+/** Numbers of manifests. In a dry-run none is restored, and `planned` says how many would be. */
+function restoreCounts({ repositories, dryRun, }) {
+    const sum = (key) => repositories.reduce((all, one) => all + one[key].length, 0);
+    const back = sum('restored');
+    return {
+        restored: dryRun ? 0 : back,
+        planned: dryRun ? back : 0,
+        standing: sum('standing'),
+        failed: sum('failed'),
+    };
+}
+function restoreHeadline(run) {
+    const { restored, planned, standing, failed } = restoreCounts(run);
+    const verb = run.dryRun ? 'Would restore' : 'Restored';
+    const wrong = restoreProblems(run).length;
+    const problems = wrong === 0 ? '' : ` (with ${count(wrong, 'problem')})`;
+    const tags = run.repositories.reduce((all, one) => all + one.tags.length, 0);
+    if (restored + planned + failed > 0) {
+        const were = standing === 1 ? 'was' : 'were';
+        const there = standing === 0 ? '' : `, ${number(standing)} ${were} there already`;
+        return `${verb} ${partOf(restored + planned, failed, 'manifest')}${there}${problems}`;
+    }
+    if (tags > 0) {
+        const were = standing === 1 ? 'manifest was' : 'manifests were';
+        return `${verb} ${count(tags, 'tag')}; the ${were} there already${problems}`;
+    }
+    const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
+    return `Nothing to restore${standing === 0 ? '' : `: ${are} there`}${problems}`;
+}
+/** One repository's lines in the job's log. */
+function restoreLines({ restored, byServer, standing, failed, tags, failedTags }, dryRun) {
+    const [verb, lost] = dryRun
+        ? ['would restore', "can't restore"]
+        : ['restored', 'could not restore'];
+    const ways = new Set(byServer);
+    return [
+        ...restored.map((digest) => `${verb} ${digest}${ways.has(digest) ? BY_SERVER : ''}`),
+        ...standing.map((digest) => `was there already: ${digest}`),
+        ...failed.map(({ digest, why }) => `${lost} ${digest}: ${why}`),
+        ...tags.map((tag) => `tag ${tag} ${dryRun ? 'would point' : 'points'} at its manifest again`),
+        ...failedTags.map(({ tag, why }) => `${lost} tag ${tag}: ${why}`),
+    ];
+}
+/** The parts of the backup that the run did not use, which is no failure: sentences of plain text. */
+function restoreNotes({ cutOffLines, elsewhere, excluded }) {
+    const entries = (how) => count(how, 'entry', 'entries');
+    return [
+        cutOffLines > 0 &&
+            `${count(cutOffLines, 'line')} of the backup's index ${cutOffLines === 1 ? 'is' : 'are'} cut off. A run ` +
+                'that is killed may leave half a line, and has not deleted what it was about.',
+        elsewhere > 0 &&
+            `${entries(elsewhere)} of the backup ${elsewhere === 1 ? 'belongs' : 'belong'} to another registry.`,
+        excluded > 0 && `\`repositories\` leaves out ${entries(excluded)} of the backup.`,
+    ].filter((note) => note !== false);
+}
+/** How manifests come back, where the registry does it by itself. */
+function wayOf({ dryRun, repositories }, byServer) {
+    const pushed = repositories.reduce((all, one) => all + one.restored.length, -byServer);
+    const [own, others] = dryRun
+        ? ['The registry itself would restore', 'would be pushed']
+        : ['The registry itself restored', `${pushed === 1 ? 'was' : 'were'} pushed`];
+    const rest = pushed === 0 ? '' : ` ${number(pushed)} ${others}.`;
+    return `${own} ${count(byServer, 'manifest')}, with the layers.${rest}`;
+}
+/** Markdown, below the size at which GitHub drops a summary whole. */
+function renderRestore(run) {
+    const { restored, planned } = restoreCounts(run);
+    const found = restoreProblems(run);
+    const byServer = run.repositories.reduce((all, one) => all + one.byServer.length, 0);
+    const rows = (names) => run.repositories.flatMap(names).map((name) => `- ${code(name, 400)}\n`);
+    const manifests = rows(({ repository, restored: back }) => back.map((digest) => `${repository}@${digest}`));
+    const tags = rows(({ repository, tags: back }) => back.map((tag) => `${repository}:${tag}`));
+    const notes = [
+        `${run.dryRun ? '**Dry run:** nothing was changed.\n' : ''}${code(run.registry)}, from the backup in ${code(run.directory)}.`,
+        byServer > 0 && wayOf(run, byServer),
+        restored + planned > 0 &&
+            'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
+        ...restoreNotes(run).map((note) => prose(note)),
+    ].filter((note) => note !== false);
+    const section = (title, rows, noun) => list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
+    return fit([
+        { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
+        section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
+        section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
+        section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
+    ]);
+}
+
+;// CONCATENATED MODULE: ./src/report/describe.ts
+
+
+
+
+
+
+const NOUNS = {
+    image: 'image',
+    index: 'index',
+    /** BuildKit's provenance or SBOM, an index's child beside the image that it describes */
+    'build-attestation': 'build attestation',
+    cosign: 'cosign manifest',
+    referrer: 'referrer',
+    /** the index under a fallback tag, which lists a manifest's referrers */
+    'referrers-index': 'list of referrers',
+    'build-cache': 'build cache',
+    'helm-chart': 'Helm chart',
+    artifact: 'artifact',
+    unknown: 'unknown manifest',
+};
+const CACHE_CONFIG = 'application/vnd.buildkit.cacheconfig.v0';
+const HELM_CONFIG = 'application/vnd.cncf.helm.config.v1+json';
+const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
+const IN_TOTO = 'application/vnd.in-toto+json';
+const DSSE = 'application/vnd.dsse.envelope.v1+json';
+const LAYER = /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.)/;
+const COSIGN_ROLES = { sig: 'signature', att: 'attestation', sbom: 'SBOM' };
+const PLATFORMS_SHOWN = 6;
+const TYPE_LENGTH = 100;
+const PLATFORM_LENGTH = 40;
+/** A function that describes this inventory's manifests. Reads all of its indexes once. */
+function describer(inventory) {
+    const parents = parentsOf(inventory);
+    const digestTags = digestTagsOf(inventory);
+    return (digest) => {
+        const manifest = inventory.manifests.get(digest);
+        switch (manifest?.kind) {
+            case 'image': {
+                const parent = parents.get(digest);
+                const platform = known(parent?.platform) ?? known(inventory.facts.get(digest)?.platform);
+                return describeImage(manifest, digestTags.get(digest), parent, platform);
+            }
+            case 'index':
+                return describeIndex(manifest, digestTags.get(digest));
+            default:
+                return { kind: 'unknown', mediaType: manifest?.mediaType };
+        }
+    };
+}
+/** Each child's entry. Of several parents the one with the least digest counts, in whatever order they were read. */
+function parentsOf({ manifests }) {
+    const parents = new Map();
+    const indexes = [...manifests.values()].filter((manifest) => manifest.kind === 'index');
+    for (const { children } of indexes.sort((a, b) => compare(a.digest, b.digest))) {
+        for (const entry of children) {
+            parents.set(entry.digest, parents.get(entry.digest) ?? entry);
+        }
+    }
+    return parents;
+}
+function digestTagsOf({ tags }) {
+    const named = [...tags].flatMap(([tag, digest]) => {
+        const parsed = parseDigestTag(tag);
+        return parsed === undefined ? [] : [[digest, parsed]];
+    });
+    // The last that is set stays: the least.
+    return new Map(named.sort(([, a], [, b]) => compare(b.tag, a.tag)));
+}
+function describeImage(manifest, digestTag, parent, platform) {
+    const { config, layers, subject } = manifest;
+    const type = manifest.artifactType ?? config.mediaType;
+    const isImage = manifest.artifactType === undefined && isImageConfigType(config.mediaType);
+    const holds = (mediaType) => layers.some((layer) => layer.mediaType === mediaType);
+    if (digestTag !== undefined && digestTag.role !== 'fallback') {
+        return { kind: 'cosign', role: COSIGN_ROLES[digestTag.role], of: digestTag.names };
+    }
+    if (holds(SIMPLE_SIGNING)) {
+        return { kind: 'cosign', role: 'signature', of: subject };
+    }
+    if (parent?.annotations?.['vnd.docker.reference.type'] === 'attestation-manifest') {
+        const described = parent.annotations['vnd.docker.reference.digest'] ?? '';
+        return { kind: 'build-attestation', of: isDigest(described) ? described : undefined };
+    }
+    if (config.mediaType === CACHE_CONFIG) {
+        return { kind: 'build-cache' };
+    }
+    if (config.mediaType === HELM_CONFIG) {
+        return { kind: 'helm-chart' };
+    }
+    if (subject !== undefined) {
+        return { kind: 'referrer', of: subject, artifactType: isImage ? undefined : type };
+    }
+    if (holds(DSSE)) {
+        return { kind: 'cosign', role: 'attestation' };
+    }
+    if (isImage) {
+        // An attestation whose index isn't here: BuildKit gives it an image's config, but no image's layers.
+        return holds(IN_TOTO) ? { kind: 'build-attestation' } : { kind: 'image', platform };
+    }
+    return { kind: 'artifact', artifactType: type };
+}
+function describeIndex(manifest, digestTag) {
+    const { children, others, subject, artifactType } = manifest;
+    if (digestTag?.role === 'fallback') {
+        return { kind: 'referrers-index', of: digestTag.names };
+    }
+    if (others.some(({ mediaType }) => mediaType === CACHE_CONFIG || LAYER.test(mediaType))) {
+        return { kind: 'build-cache' };
+    }
+    if (subject !== undefined) {
+        return { kind: 'referrer', of: subject, artifactType };
+    }
+    if (artifactType !== undefined) {
+        return { kind: 'artifact', artifactType };
+    }
+    const platforms = children.flatMap(({ platform }) => known(platform) ?? []);
+    const byName = new Map(platforms.map((platform) => [platformName(platform), platform]));
+    return { kind: 'index', platforms: [...byName.values()] };
+}
+/** Tools write `unknown/unknown` for what runs nowhere, such as attestations. */
+function known(platform) {
+    const { os = '', architecture = '' } = platform ?? {};
+    const isKnown = [os, architecture].some((part) => !['', 'unknown'].includes(part));
+    return isKnown ? platform : undefined;
+}
+/** `linux/arm64/v8` */
+function platformName({ os, architecture, variant }) {
+    return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
+}
+/** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
+function label(description) {
+    const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
+    const type = artifactType ?? mediaType;
+    const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
+    const more = platforms.length - shown.length;
+    const all = more > 0 ? [...shown, `${String(more)} more`] : shown;
+    return [
+        role ?? NOUNS[kind],
+        platform === undefined ? '' : ` ${platformLabel(platform)}`,
+        all.length === 0 ? '' : ` of ${all.join(', ')}`,
+        of === undefined ? '' : ` of ${shortDigest(of)}`,
+        type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
+    ].join('');
+}
+function platformLabel(platform) {
+    return printable(platformName(platform), PLATFORM_LENGTH);
+}
+
+;// CONCATENATED MODULE: ./src/report/reasons.ts
+
+
+
+function whyOrphan(reason) {
+    switch (reason.kind) {
+        case 'unreachable':
+            return 'no tag, and nothing that stays refers to it';
+        case 'child':
+            return `part of ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'referrer':
+            return `refers to ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'digest-tag':
+            return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
+        case 'dangling':
+            return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+    }
+}
+/** In the order of the summary: what its reader may want to act on comes first. */
+const WHY_KEPT = {
+    gap: "nothing refers to it, but something in its repository couldn't be read",
+    young: 'built within the grace period of %s',
+    new: 'first seen within the grace period of %s, and never in use',
+    protected: 'protected by `protect` or `protect-files`',
+    recent: 'one of the newest orphans, which `keep-untagged` keeps',
+    'not-in-plan': 'an orphan that the plan does not list',
+    narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
+    'dangling-referrer': 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+    'dangling-digest-tag': 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
+    'unknown-type': 'of a media type that is unknown here, so nothing can be said of it',
+    ledger: "an entry of this action's ledger",
+    layer: 'its repository has it as a layer or config too, and a delete could remove that; no run saw it in use',
+    mentioned: 'mentioned by a kept manifest of an unknown media type',
+    blob: 'a kept manifest has it as its config or a layer',
+    child: 'part of a kept index',
+    referrer: 'refers to a kept manifest, as signatures and SBOMs do',
+    'digest-tag': 'its digest tag names a kept manifest',
+    subject: 'a kept manifest refers to it',
+};
+const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
+/** @param gracePeriod in words */
+function reasons_whyKept(kind, gracePeriod) {
+    return WHY_KEPT[kind].replace('%s', gracePeriod);
+}
+/** The detail that is particular to one manifest of such a group, or nothing. */
+function keptDetail(reason, now) {
+    const ago = (what, time) => {
+        const old = age(time, now);
+        return old === undefined ? '' : `${what} ${old} ago`;
+    };
+    switch (reason.kind) {
+        case 'young':
+            return ago('built', reason.created);
+        case 'new':
+            return ago('first seen', reason.firstSeen);
+        case 'protected':
+            return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
+        case 'unknown-type':
+            return reason.mediaType === '' ? '' : code(reason.mediaType, 100);
+        case 'dangling-referrer':
+            return `refers to ${code(shortDigest(reason.subject))}`;
+        case 'digest-tag':
+        case 'dangling-digest-tag':
+            return `tag ${code(shortTag(reason.tag))}`;
+        case 'narrowed':
+            return `tag ${code(shortTag(reason.tag))}, now ${code(shortDigest(reason.part))}`;
+        case 'mentioned':
+            return `by ${code(shortDigest(reason.by))}`;
+        default:
+            return 'of' in reason ? `of ${code(shortDigest(reason.of))}` : '';
+    }
+}
+const MOST_PROTECTORS = 3;
+/** `protect`, and files by their path. */
+function protectors(by) {
+    return few(by.map((one) => (one === PROTECT ? one : code(one, 200))), MOST_PROTECTORS);
+}
+/** `a, b and 3 more` */
+function few(all, most) {
+    const more = all.length - most;
+    return `${all.slice(0, most).join(', ')}${more > 0 ? ` and ${String(more)} more` : ''}`;
+}
+/** The blob that is named in place of the manifest: an image ID is the digest of its config. */
+function throughBlob(blob) {
+    return blob === undefined ? '' : ` (its config or layer ${code(shortDigest(blob))})`;
+}
+/** `sha256-0123456789ab….sig` */
+function shortTag(tag) {
+    return tag.replace(/^(sha\d+-[0-9a-f]{12})[0-9a-f]+/, '$1…');
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/orphans.ts
+/**
+ * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
+ * the orphans that stay because something about them looks wrong.
+ */
+
+
+
+
+
+
+
+
+const OPEN_ROWS = 50;
+const orphans_HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
+const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
+function orphansSection(run, sums) {
+    const total = sums.deleted + sums.planned;
+    const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
+    return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
+}
+/** Who has to approve their deletes wants to see them first. */
+function refusedOrphansSection(run, sums) {
+    const { dryRun, planFile } = run.settings;
+    const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
+    const [title, what] = planFile === undefined
+        ? [real, 'These are orphans as well, but nothing is deleted in their repositories']
+        : [
+            'What a run without the plan would not delete',
+            'These are in the plan as well, but a run without it deletes nothing in their repositories',
+        ];
+    const where = dryRun ? 'What would hold a real run back' : 'Problems';
+    const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
+    const rows = rowsOf(run, ({ kind }) => kind === 'refused');
+    return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
+}
+/** So few that their cause, in the warnings, can be looked up one by one. */
+function undeletableOrphansSection(run, sums) {
+    const columns = sums.deleted === 0 ? ` ${COLUMNS}` : '';
+    const rows = rowsOf(run, ({ kind }) => kind === 'undeletable');
+    return table(`### What can't be deleted\n\nThese are orphans as well, and the registry refuses for good to delete them: see "Warnings".${columns}`, sums.undeletable, rows);
+}
+function table(intro, total, rows) {
+    return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
+}
+/** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
+function* rowsOf(run, isShown) {
+    let start = '';
+    for (const repository of repositoriesByName(run)) {
+        const shown = judge(repository).filter(({ fate }) => isShown(fate));
+        if (shown.length === 0) {
+            continue;
+        }
+        const { inventory } = repository;
+        const describe = describer(inventory);
+        let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(orphans_HEAD)}`;
+        for (const { orphan } of shown) {
+            const manifest = inventory.manifests.get(orphan.digest);
+            yield (head +
+                row([
+                    code(orphan.digest),
+                    prose(label(describe(orphan.digest))),
+                    manifest === undefined ? '' : size(contentBytes(manifest)),
+                    age(orphan.created, run.finishedAt) ?? '',
+                    whyOrphan(orphan.reason),
+                ]));
+            head = '';
+        }
+        start = '\n';
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/warnings.ts
+/** The warnings that follow from the fates of orphans. None of them makes the job red. */
+
+
+
+
+
+/** The registry's reason and advice, behind a name and a whole digest. */
+const LENGTH = 2 * SENTENCE;
+/** The time of day at which the registry's quota begins again; `undefined` where it was enough. */
+function quotaEnd({ repositories }) {
+    let end;
+    for (const { fates } of repositories) {
+        for (const fate of fates.values()) {
+            end = fate.kind === 'postponed' ? Math.max(fate.until, end ?? 0) : end;
+        }
+    }
+    return end === undefined ? undefined : timeOfDay(end);
+}
+/** At most one, of the run: a single line of plain text, safe for a log. */
+function quotaWarnings(run) {
+    const until = quotaEnd(run);
+    if (until === undefined) {
+        return [];
+    }
+    const { postponed } = totals(run);
+    const what = `${count(postponed, 'orphan')} ${postponed === 1 ? 'is' : 'are'} left: ${run.family}'s quota of requests is used up ` +
+        `until ${until}. Run this again after that: it goes on where this run stopped`;
+    return [coded(what, 'quota-used-up')];
+}
+/** One for each manifest that no run can delete, with its repository's name: single lines of plain text, safe for a log. */
+function undeletableWarnings(repository) {
+    const { repository: name } = repository.inventory;
+    return judge(repository).flatMap(({ orphan, fate }) => fate.kind === 'undeletable'
+        ? [coded(`${name}@${orphan.digest} can't be deleted: ${fate.why}`, 'undeletable', LENGTH)]
+        : []);
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/headline.ts
+
+
+
+
+
+/** One sentence; what it counts as problems is listed right below it. An image that broke comes before all else. */
+function headline(run, sums) {
+    const wrong = problems(run).length;
+    const said = broken(sums) + restoredBefore(run) + result(run, sums);
+    return wrong === 0 ? said : `${said} (with ${count(wrong, 'problem')})`;
+}
+/** Several parts of one image may be broken. */
+function broken(sums) {
+    if (sums.broken === 0) {
+        return '';
+    }
+    const what = sums.broken === 1 ? '1 image' : `${number(sums.broken)} images or parts of images`;
+    return `${what} broke: see "Problems". `;
+}
+function restoredBefore({ repositories, settings: { dryRun } }) {
+    const restored = repositories.reduce((sum, { repair }) => sum + (repair?.restored.length ?? 0), 0);
+    const did = dryRun ? 'Would restore' : 'Restored';
+    return restored === 0 ? '' : `${did} ${count(restored, 'manifest')} of an earlier run. `;
+}
+function result(run, sums) {
+    const { deleted, planned, gone, restored, refused, orphansFound } = sums;
+    const where = `in ${count(sums.repositoriesFreed, 'repository', 'repositories')}`;
+    const bytes = `${sums.freedBytesAtMost ? 'at most ' : ''}${size(sums.freedBytes)}`;
+    if (run.settings.planFile !== undefined && orphansFound > 0) {
+        const manifests = `${count(orphansFound, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+        return refused === 0
+            ? `The plan lists ${manifests}: ${bytes} would be freed`
+            : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
+    }
+    const [verb, some, others, will] = run.settings.dryRun
+        ? ['Would delete', planned, refused, 'would']
+        : ['Deleted', deleted, remainder(sums), 'will'];
+    if (some + others > 0) {
+        const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
+        return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}${withoutFailure(sums)}`;
+    }
+    if (restored > 0) {
+        return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
+    }
+    if (orphansFound > 0) {
+        return gone === orphansFound
+            ? `${count(gone, 'orphan manifest')} found, already gone when ${gone === 1 ? 'its' : 'their'} turn came`
+            : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
+    }
+    return withoutOrphans(run, sums);
+}
+/** The orphans that a real run did not delete, and that are no failures. */
+function withoutFailure({ undeletable, postponed }) {
+    return [
+        undeletable > 0 && `; ${number(undeletable)} can't be deleted`,
+        postponed > 0 &&
+            `; ${number(postponed)} ${postponed === 1 ? 'is' : 'are'} left for a later run`,
+    ]
+        .filter((part) => part !== false)
+        .join('');
+}
+/** "0 orphans" must never mean "could not look". */
+function withoutOrphans(run, sums) {
+    const unread = unreadRepositories(sums);
+    if (unread !== undefined) {
+        const { repositories, repositoriesIncomplete } = sums;
+        const others = repositories - repositoriesIncomplete;
+        const none = run.applied === undefined ? 'no orphans' : 'nothing of the plan is an orphan any more';
+        const rest = others === 0 ? '' : `; ${none} in the other${others === 1 ? '' : ` ${number(others)}`}`;
+        return `${run.settings.dryRun ? 'Would delete nothing' : 'Deleted nothing'}: ${unread}${rest}`;
+    }
+    if (run.applied !== undefined) {
+        return nothingOfThePlan(run, run.applied);
+    }
+    return sums.repositories === 0
+        ? 'No repository was scanned'
+        : `No orphans among the ${count(sums.manifests, 'manifest')} that could be seen`;
+}
+/** The headline where nothing of the plan that was carried out is an orphan any more. */
+function nothingOfThePlan(run, { ignored }) {
+    const said = run.repositories.reduce((sum, { approved }) => sum + (approved?.size ?? 0), 0);
+    if (said > 0) {
+        const none = said === 1 ? 'the one manifest' : `none of the ${count(said, 'manifest')}`;
+        return `Nothing to delete: ${none} of the plan is ${said === 1 ? 'no' : 'an'} orphan any more`;
+    }
+    return ignored > 0
+        ? 'This run read no repository of the plan'
+        : 'Nothing to delete: the plan is empty';
+}
+function undeletable({ undeletable: refused, keptWithUndeletable: parts }) {
+    const stay = parts === 1 ? 'stays' : 'stay';
+    const others = parts === 0 ? '' : `, and ${count(parts, 'part')} of ${refused === 1 ? 'it' : 'them'} ${stay}`;
+    return refused === 0
+        ? []
+        : [`No run can delete ${count(refused, 'orphan')}${others}: see "Warnings".`];
+}
+function headlineSection(run, sums) {
+    const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
+    const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
+    const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
+    const most = sums.freedBytesAtMost
+        ? '; it is "at most" that much, because not everything that may share these blobs was read'
+        : '';
+    const wait = isInDoubt(sums) ? ' Solve the problems before it does that.' : '';
+    const until = quotaEnd(run);
+    const inUse = sums.keptAfterRecheck - sums.keptWithUndeletable;
+    const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
+    const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
+    const found = sums.orphansFound > 0 || run.applied !== undefined;
+    const notes = [
+        run.settings.dryRun && '**Dry run:** nothing was deleted.',
+        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
+        sums.planned + sums.deleted > 0 &&
+            `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
+        sums.deleted + remainder(sums) > 0 &&
+            sums.gone > 0 &&
+            `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
+        inUse > 0 && `${count(inUse, 'orphan')} came into use during the run and stayed.`,
+        ...undeletable(sums),
+        until !== undefined &&
+            `${count(sums.postponed, 'orphan')} ${sums.postponed === 1 ? 'waits' : 'wait'} for a later run: the quota of requests is used up until ${until}.`,
+        // With a plan file, the section of the plan says it.
+        run.settings.dryRun &&
+            run.settings.planFile === undefined &&
+            sums.refused > 0 &&
+            `A real run would leave ${count(sums.refused, 'orphan')}: see "What would hold a real run back".`,
+        !found &&
+            isBlind &&
+            run.untaggedListing === 'none' &&
+            sums.repositories > 0 &&
+            "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
+                'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
+                'not be seen".',
+    ].filter((note) => note !== false);
+    return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/kept-manifests.ts
+
+
+
+
+
+const EXAMPLES = 3;
+function keptManifestsSection(run) {
+    const groups = new Map();
+    const add = (kind, repository, digest, reason) => {
+        const group = groups.get(kind) ?? { total: 0, examples: [] };
+        groups.set(kind, group);
+        group.total += 1;
+        if (group.examples.length < EXAMPLES) {
+            const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
+            const name = code(`${repository}@${shortDigest(digest)}`);
+            group.examples.push(detail === '' ? name : `${name} (${detail})`);
+        }
+    };
+    for (const repository of repositoriesByName(run)) {
+        const name = repository.inventory.repository;
+        for (const { digest, reason } of repository.plan.keep) {
+            if (reason.kind !== 'tagged') {
+                // Who protects it stands in a section of its own.
+                add(reason.kind, name, digest, reason.kind === 'protected' ? undefined : reason);
+            }
+        }
+        for (const { orphan, fate } of judge(repository)) {
+            if (fate.kind === 'kept') {
+                const isPart = staysWithUndeletable(repository.fates, fate);
+                add(isPart ? 'with-undeletable' : 'kept', name, orphan.digest, fate.reason);
+            }
+            else if (fate.kind === 'restored') {
+                add('restored', name, orphan.digest);
+            }
+        }
+    }
+    if (groups.size === 0) {
+        return undefined;
+    }
+    const gracePeriod = duration(run.settings.gracePeriod);
+    const words = [
+        ['restored', 'deleted, and restored because a push began to use it'],
+        ['kept', 'came into use while the run was on'],
+        ['with-undeletable', "part of an orphan that can't be deleted"],
+        ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, gracePeriod)]),
+    ];
+    const rows = words.flatMap(([kind, why]) => {
+        const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
+        const more = total > examples.length ? ', …' : '';
+        return total === 0 ? [] : [row([why, number(total), examples.join(', ') + more])];
+    });
+    return {
+        before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/notices.ts
+
+
+
+
+
+
+
+function problemsSection(run) {
+    const found = problems(run);
+    const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
+    const nothing = unread === 0
+        ? ''
+        : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
+    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem');
+}
+function named({ kind, repository, what }) {
+    const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
+    return repository === undefined ? text : `${code(repository)}: ${text}`;
+}
+/** In a dry-run: the reasons why a real run would delete nothing. A real run has them among its problems. */
+function refusalsSection(run, sums) {
+    const found = run.settings.dryRun ? refusals(run) : [];
+    const but = sums.withoutRights === 0 ? '' : ', except for the rights, which its account must have';
+    const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
+        ? ''
+        : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
+    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
+}
+function warningsSection(run) {
+    const found = [
+        ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
+        ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
+        ...repositoriesByName(run)
+            .flatMap(undeletableWarnings)
+            .map((warning) => `- ${prose(warning)}\n`),
+    ];
+    return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
+}
+
+;// CONCATENATED MODULE: ./src/report/outdated.ts
+
+
+
+/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
+function outdatedEntries({ inventory, plan, approved }) {
+    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
+    return [...(approved ?? [])]
+        .filter((digest) => !orphans.has(digest))
+        .sort()
+        .map((digest) => ({
+        digest,
+        why: kept.get(digest) ?? { kind: inventory.absent.has(digest) ? 'absent' : 'unread' },
+    }));
+}
+const MOST_TAGS = 3;
+/** In Markdown. */
+function whyOutdated({ why }, run) {
+    switch (why.kind) {
+        case 'absent':
+            return 'already gone';
+        case 'unread':
+            return 'could not be read';
+        case 'tagged': {
+            const tags = why.tags.map((tag) => code(tag));
+            return `has a tag: ${few(tags, MOST_TAGS)}`;
+        }
+        case 'protected':
+            return `protected by ${protectors(why.by)}`;
+        default: {
+            const detail = keptDetail(why, run.finishedAt);
+            const text = reasons_whyKept(why.kind, duration(run.settings.gracePeriod));
+            return detail === '' ? text : `${text} (${detail})`;
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/plan.ts
+
+
+
+
+
+
+const plan_OPEN_ROWS = 30;
+function planFileSection(run, sums) {
+    if (run.settings.planFile === undefined) {
+        return undefined;
+    }
+    const where = `It was written to ${code(run.settings.planFile, 400)} and lists`;
+    const sentences = [
+        ...(sums.orphansFound === 0
+            ? [`${where} nothing, so there is nothing to approve.`]
+            : approved(where, sums)),
+        ...(sums.repositoriesIncomplete + sums.repositoriesUnread === 0
+            ? []
+            : ['It has nothing of repositories that could not be read whole: see "Problems".']),
+    ];
+    return { before: `### The plan\n\n${sentences.join(' ')}\n` };
+}
+function approved(where, sums) {
+    const { orphansFound, repositoriesWithOrphans, refused, withoutRights } = sums;
+    const some = (part) => orphansFound === 1 ? 'it' : `${part === orphansFound ? 'any' : number(part)} of them`;
+    const onlyByPlan = refused - withoutRights;
+    return [
+        `${where} ${count(orphansFound, 'manifest')} in ${count(repositoriesWithOrphans, 'repository', 'repositories')}.`,
+        `A run with \`apply-plan\` deletes ${orphansFound === 1 ? 'it if it is still an orphan' : 'all of them that are still orphans'} then.`,
+        onlyByPlan > 0 &&
+            `A run without the plan would refuse to delete ${some(onlyByPlan)}: see "What would hold a real run back".`,
+        'Whoever approves the plan approves that.',
+        withoutRights > 0 &&
+            `These credentials can't delete ${some(withoutRights)}: that run needs others.`,
+        '`max-deletes` limits that run only if it is given there.',
+    ].filter((one) => one !== false);
+}
+function appliedPlanSection(run, sums) {
+    if (run.applied === undefined) {
+        return undefined;
+    }
+    const { createdAt, ignored } = run.applied;
+    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)])));
+    // A file can claim any time.
+    const old = run.startedAt - createdAt;
+    const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
+    const outside = ignored === 0
+        ? ''
+        : ` ${count(ignored, 'manifest')} of it ${ignored === 1 ? 'is' : 'are'} in repositories that \`repositories\` leaves out.`;
+    const intro = `### The plan\n\n${carriedOut(`the plan of \`apply-plan\`${made}`, run, sums)}.${outside}`;
+    if (rows.length === 0) {
+        const isNamed = run.repositories.some(({ approved }) => (approved?.size ?? 0) > 0);
+        const all = ' All its entries in the repositories that this run read were still to be deleted.';
+        return { before: `${intro}${isNamed ? all : ''}\n` };
+    }
+    return list(`${intro} ${count(rows.length, 'manifest')} of it ${run.settings.dryRun ? 'would be' : rows.length === 1 ? 'was' : 'were'} left, for the reason that stands beside it:\n\n`, rows, 'manifest', { head: tableHead(['Manifest', 'Why']), openRows: plan_OPEN_ROWS });
+}
+/** How much of the plan the run did. A sentence without its full stop. */
+function carriedOut(plan, run, sums) {
+    const { deleted, restored, planned, failed, refused, undeletable, postponed } = sums;
+    const { dryRun } = run.settings;
+    const who = dryRun ? 'A real run would' : 'This run';
+    const unread = unreadRepositories(sums);
+    const left = dryRun ? refused : remainder(sums);
+    const places = [
+        ...(dryRun && refused > 0 ? ['"What would hold a real run back"'] : []),
+        ...(failed > 0 || unread !== undefined ? ['"Problems"'] : []),
+        ...(undeletable + postponed > 0 ? ['"Warnings"'] : []),
+    ].join(' and ');
+    if (deleted + restored + planned > 0) {
+        const did = dryRun ? 'carry out' : 'carried out';
+        return left === 0 && unread === undefined
+            ? `${who} ${did} ${plan}, and nothing else`
+            : `${who} ${did} a part of ${plan}, and nothing else: see ${places}`;
+    }
+    if (left > 0) {
+        return `${who} ${dryRun ? 'delete' : 'deleted'} nothing of ${plan}: see ${places}`;
+    }
+    if (unread !== undefined) {
+        return `Nothing of ${plan} ${dryRun ? 'would be' : 'was'} carried out: ${unread}, see "Problems"`;
+    }
+    return run.repositories.length === 0
+        ? `Nothing of ${plan} was carried out: this run read none of its repositories`
+        : `Nothing of ${plan} was still to be deleted`;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/protected-manifests.ts
+/** The manifests without a tag of their own that a file or the input `protect` saved. */
+
+
+
+
+
+
+
+const protected_manifests_OPEN_ROWS = 30;
+/** More than these, and the input likely names a repository whole. */
+const MOST_BY_INPUT = 10;
+function protectedManifestsSection(run) {
+    const rows = repositoriesByName(run).flatMap(protected_manifests_rowsOf);
+    if (run.pinned.files === 0 && rows.length === 0) {
+        return undefined;
+    }
+    const title = `### What is protected\n\n${protected_manifests_named(run.pinned)}`;
+    if (rows.length === 0) {
+        const { digests, unmet } = run.pinned;
+        const rest = digests === unmet
+            ? 'So it protects nothing here.'
+            : 'Those that were found have a tag, and would stay without it.';
+        return { before: `${title}${digests === 0 ? '' : rest}`.trimEnd() + '\n' };
+    }
+    return list(`${title}These manifests have no tag of their own and stay all the same, with everything that they reach.\n\n`, rows, 'row', { head: tableHead(['Manifest', 'What it is', 'Protected by']), openRows: protected_manifests_OPEN_ROWS });
+}
+/** The result of `protect-files`: nobody should believe in a protection that isn't there. */
+function protected_manifests_named({ files, digests, unmet }) {
+    if (files === 0) {
+        return '';
+    }
+    const read = `\`protect-files\` named ${count(digests, 'digest')} in ${count(files, 'file')}`;
+    if (digests === 0) {
+        return `${read}: it protects nothing. `;
+    }
+    const none = `${number(unmet)} of ${count(digests, 'digest')} ${unmet === 1 ? 'was' : 'were'} found in none of the repositories that this run read`;
+    const why = 'a digest without a tag is looked for only where something would be deleted';
+    return unmet === 0 ? `${read}. ` : `${read}. ${none} (${why}). `;
+}
+function protected_manifests_rowsOf({ inventory, plan }) {
+    const saved = plan.keep.flatMap(({ digest, reason }) => reason.kind === 'protected' ? [{ ...reason, digest }] : []);
+    const byFiles = saved.filter(({ by }) => by.some((one) => one !== PROTECT));
+    const onlyByInput = saved.length - byFiles.length;
+    const isWhole = onlyByInput > MOST_BY_INPUT;
+    const describe = describer(inventory);
+    const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) => row([
+        code(`${inventory.repository}@${digest}`, 400),
+        prose(label(describe(digest))),
+        `${protectors(by)}${throughBlob(blob)}`,
+    ]));
+    const rest = [code(inventory.repository), count(onlyByInput, 'manifest'), PROTECT];
+    return isWhole ? [...rows, row(rest)] : rows;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/repositories.ts
+/** The table by repository, and the pie of what each of them frees. */
+
+
+
+
+
+
+const SLICES = 8;
+const repositories_OPEN_ROWS = 30;
+function repositoriesSection(run, sums) {
+    const all = repositoriesByName(run).map((repository) => ({
+        name: repository.inventory.repository,
+        refused: refusalNote(repository, run),
+        counts: countRepository(repository, run.settings.dryRun),
+    }));
+    // Repositories with orphans or gaps come first, so that they are there when the table is cut.
+    const told = ({ counts }) => counts.orphansFound + counts.gaps > 0;
+    const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
+    const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
+    // Most registries know neither, and a table is easier to read without columns of zeros.
+    const rare = [
+        { title: "Can't be deleted>", key: 'undeletable' },
+        { title: 'For later>', key: 'postponed' },
+    ];
+    const extra = rare.filter(({ key }) => sums[key] > 0);
+    const titles = extra.map(({ title }) => title);
+    const columns = [
+        'Tags>',
+        'Manifests>',
+        'Orphans>',
+        verb,
+        'Failed>',
+        ...titles,
+        'Kept>',
+        'Frees>',
+    ];
+    return list('### By repository\n\n', sorted.map(({ name, refused, counts }) => {
+        const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
+        const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
+        return row([
+            `${code(name)}${read}${refused}`,
+            ...[tags, manifests, orphansFound, deleted + planned, failed].map(number),
+            ...extra.map(({ key }) => number(counts[key])),
+            number(kept),
+            size(sums.freedBytesByRepository.get(name) ?? 0),
+        ]);
+    }), 'repository', { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: repositories_OPEN_ROWS });
+}
+/** A real run tries in spite of `no-rights`, so that isn't a refusal. */
+function refusalNote({ refusal }, { settings: { planFile } }) {
+    const refused = planFile === undefined ? ' (refused)' : ' (refused without the plan)';
+    const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
+    return refusal === undefined ? '' : note;
+}
+/** Only where there is something to compare. */
+function pieSection(run, sums) {
+    const freed = [...sums.freedBytesByRepository].filter(([, bytes]) => bytes > 0);
+    if (freed.length < 2) {
+        return undefined;
+    }
+    // Equal sizes stay in the order of their names: sort is stable.
+    freed.sort(([, a], [, b]) => b - a);
+    const others = freed.slice(SLICES);
+    const rest = others.reduce((sum, [, bytes]) => addBytes(sum, bytes), 0);
+    const slices = freed.slice(0, SLICES).map(([name, bytes]) => slice(name, bytes));
+    if (others.length > 0) {
+        slices.push(slice(count(others.length, 'other'), rest));
+    }
+    const title = run.settings.dryRun ? 'What would be freed' : 'What will be freed';
+    return { before: `\`\`\`mermaid\npie title ${title}\n${slices.join('')}\`\`\`\n` };
+}
+function slice(name, bytes) {
+    return `  "${mermaidLabel(name)} (${size(bytes)})" : ${String(bytes)}\n`;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/aftermath.ts
+/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
+
+
+
+
+/** Whether something was saved that was deleted, or may have been. */
+function isRestorable(run, sums) {
+    // A delete without an answer may have been carried out.
+    const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
+    return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
+}
+function backupSection(run, sums) {
+    if (!isRestorable(run, sums)) {
+        return undefined;
+    }
+    return {
+        before: `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
+            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
+            `manifests, ${run.advice.restore}.${serverUndo(run)}\n`,
+    };
+}
+/** How long the server's own undo works. */
+function serverUndo({ restorableUntil, finishedAt }) {
+    return restorableUntil === undefined
+        ? ''
+        : ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
+            `until ${moment(restorableUntil)}.`;
+}
+function diskSection(run, sums) {
+    const title = '### To free the disk\n\n';
+    if (isInDoubt(sums)) {
+        return { before: `${title}${run.advice.keepBlobs}\n` };
+    }
+    const { dryRun, planFile } = run.settings;
+    if (sums.deleted + sums.planned + (planFile === undefined ? 0 : sums.refused) === 0) {
+        return undefined;
+    }
+    const when = dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+    return {
+        before: `${title}${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}\n`,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/ledger.ts
+
+const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
+/** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
+function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
+    const isListed = untaggedListing === 'complete';
+    if (ledger === undefined && isListed) {
+        return 'No ledger was needed: the registry lists its manifests itself.';
+    }
+    if (ledger === undefined) {
+        return `The ledger is switched off (\`ledger-repository: off\`): ${APART}.`;
+    }
+    const name = `\`${ledger.repository}\``;
+    const isFailed = ledger.failures.length > 0;
+    const isWarned = ledger.warnings.length > 0;
+    const pointer = isFailed ? ' (see the problems)' : isWarned ? ' (see the warnings)' : '';
+    const where = count(ledger.written, 'repository', 'repositories');
+    if (!ledger.isReadable) {
+        return `The ledger in ${name} could not be read${pointer}: ${APART}.`;
+    }
+    if (ledger.existed) {
+        const what = ledger.remembered === 0 ? 'nothing' : count(ledger.remembered, 'manifest');
+        const changed = ledger.written === 0 ? '' : ` This run updated it for ${where}.`;
+        const missed = isListed
+            ? ''
+            : ' Manifests that were pushed and lost their tag between two runs are not in it, because no run saw them.';
+        return `The ledger in ${name} remembered ${what} of these repositories from earlier runs.${changed}${missed}`;
+    }
+    if (dryRun) {
+        return `There is no ledger in ${name} yet, and a dry-run writes none: the first real run begins it.`;
+    }
+    if (ledger.written === 0) {
+        return `There is no ledger in ${name} yet, and this run wrote none${pointer}.`;
+    }
+    if (isListed) {
+        return (`This run began a ledger in ${name}. It remembers the manifests of ${where}, so that later runs read only those ` +
+            'that are new.');
+    }
+    return (`This run began a ledger in ${name}, because this registry can't list untagged manifests. It remembers what ` +
+        `was seen in ${where}, so that later runs find what nothing uses any more. Orphans from before it are ` +
+        "not in it: give `digests-file` a listing of the registry's storage once, and they are found.");
+}
+/** @returns whether this run wrote the first entries */
+function hasBegun(ledger) {
+    return ledger !== undefined && !ledger.existed && ledger.written > 0;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/visibility.ts
+
+
+
+
+
+/** For log and summary. */
+const DRY_RUN_DELETES = 'A dry-run sends no DELETE, so it does not know whether the registry takes any: a real run finds out before its ' +
+    'first delete, or by it. Nor does it know whether these credentials may delete, unless the registry or a token of it ' +
+    'says so.';
+function visibilitySection(run, sums) {
+    const points = [
+        listing(run, sums),
+        ledgerSentence(run),
+        ...(run.settings.dryRun ? [DRY_RUN_DELETES] : []),
+        ...scope(run, sums),
+        ...lines(run),
+    ];
+    return {
+        before: `### What could not be seen\n\n${points.map((point) => `- ${point}\n`).join('')}`,
+    };
+}
+function listing(run, sums) {
+    const { named, found, absent } = intakeCounts(run);
+    const isRemembered = (run.ledger?.remembered ?? 0) > 0;
+    if (run.applied !== undefined) {
+        return 'This run read only the repositories of the plan, and was to delete only what the plan lists. Other orphans stay.';
+    }
+    if (run.untaggedListing === 'complete') {
+        return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
+    }
+    const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
+    if (named === 0) {
+        // A ledger that has begun gives the same advice in its own sentence.
+        return isRemembered || hasBegun(run.ledger)
+            ? cannot
+            : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+    }
+    const missing = absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
+    return `${cannot} The inputs named ${count(named, 'manifest')}: ${number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
+}
+/** The numbers of the input's manifests in repositories that were scanned. */
+function intakeCounts(run) {
+    const sums = { named: 0, found: 0, absent: 0 };
+    const names = new Map(run.repositories.map(({ inventory }) => [inventory.repository, inventory]));
+    for (const [repository, digests] of run.intake.candidates) {
+        const inventory = names.get(repository);
+        sums.named += digests.size;
+        for (const digest of digests) {
+            sums.found += Number(inventory?.manifests.has(digest) === true);
+            sums.absent += Number(inventory?.absent.has(digest) === true);
+        }
+    }
+    return sums;
+}
+function scope(run, sums) {
+    const { ignoredCandidates: ignored, unnameableRepositories: unnameable } = run;
+    // A plan leaves repositories out, too.
+    const where = run.applied === undefined ? '`repositories` leaves out' : 'were not read';
+    const things = sums.gaps === 1 ? 'One thing' : `${number(sums.gaps)} things`;
+    return [
+        ignored > 0 &&
+            `${count(ignored, 'named manifest')} in repositories that ${where} ${ignored === 1 ? 'was' : 'were'} ignored.`,
+        unnameable > 0 &&
+            `${count(unnameable, 'repository', 'repositories')} of the catalog can't be asked for: the OCI specification does not allow ${unnameable === 1 ? 'its name' : 'their names'}.`,
+        !run.everyRepositoryScanned && 'Not every repository of this registry was scanned.',
+        sums.gaps > 0 && `${things} that had to be read couldn't be: see "Problems".`,
+    ].filter((point) => point !== false);
+}
+function lines(run) {
+    const { understood, notUnderstood, examples } = run.intake;
+    if (notUnderstood === 0) {
+        return understood === 0 ? [] : [`The inputs had ${count(understood, 'line')}, all understood.`];
+    }
+    const shown = examples.map(({ where, text }) => `\n  - ${code(where)}: ${code(text, 200)}`);
+    const first = shown.length === 0 ? '.' : `${notUnderstood > shown.length ? '. The first' : ''}:`;
+    return [
+        `The inputs had ${count(understood + notUnderstood, 'line')}: ${number(understood)} understood, ${number(notUnderstood)} not${first}${shown.join('')}`,
+    ];
+}
+/** Tags without a manifest, and kept indexes that miss a child: broken before this run, and left alone. */
+function brokenBeforeSection(run) {
+    const rows = repositoriesByName(run).flatMap(brokenBefore);
+    return list(`### Broken before this run (${number(rows.length)})\n\nThe registry has lost a part of these images. This run left them as they are. To repair an image, push it again.\n\n`, rows, 'broken image');
+}
+function brokenBefore({ inventory, plan }) {
+    const name = inventory.repository;
+    const tags = [...inventory.brokenTags]
+        .sort()
+        .map((tag) => `- ${code(`${name}:${tag}`)}: its manifest is missing\n`);
+    const indexes = plan.keep.flatMap(({ digest }) => {
+        const manifest = inventory.manifests.get(digest);
+        const missing = (manifest?.kind === 'index' ? manifest.children : []).filter((child) => inventory.absent.has(child.digest));
+        const [first] = missing;
+        if (first === undefined) {
+            return [];
+        }
+        const more = missing.length > 1 ? ` and ${number(missing.length - 1)} more` : '';
+        return [
+            `- ${code(`${name}@${digest}`)}: it lists ${code(shortDigest(first.digest))}${more}, which the registry no longer has\n`,
+        ];
+    });
+    return [...tags, ...indexes];
+}
+
+;// CONCATENATED MODULE: ./src/report/summary.ts
+/**
+ * The job summary: Markdown for people who check a nightly run in the morning. It says what was
+ * deleted, why, and what could not be seen, and stays below the size at which GitHub drops a summary whole.
+ */
+
+
+
+
+
+
+
+
+
+
+
+/**
+ * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
+ */
+function renderSummary(run, limitBytes) {
+    const sums = totals(run);
+    return fit([
+        headlineSection(run, sums),
+        planFileSection(run, sums),
+        problemsSection(run),
+        refusalsSection(run, sums),
+        repositoriesSection(run, sums),
+        pieSection(run, sums),
+        orphansSection(run, sums),
+        refusedOrphansSection(run, sums),
+        undeletableOrphansSection(run, sums),
+        backupSection(run, sums),
+        appliedPlanSection(run, sums),
+        protectedManifestsSection(run),
+        keptManifestsSection(run),
+        visibilitySection(run, sums),
+        brokenBeforeSection(run),
+        warningsSection(run),
+        diskSection(run, sums),
+    ], limitBytes);
+}
+
+;// CONCATENATED MODULE: ./src/action/publish.ts
+/** Hands a finished run's report to GitHub and to the file system. Decides and words nothing. */
+
+
+
+
+
+
+
+
+
+/** Written in pieces of about this many characters: a whole report may be longer than a string can be. */
+const PIECE = 1024 * 1024;
+const write = (0,external_node_util_.promisify)(external_node_fs_namespaceObject.writeFile);
+/**
+ * Sets the outputs and, where GitHub wants one, writes the job summary.
+ *
+ * @param redact takes the run's secrets out of a text: a registry may send them back as a tag's name
+ */
+async function publish(run, redact) {
+    await hand({ ...outputs(run) }, redact(renderSummary(run)));
+}
+/** The same for a run that restores a backup. */
+async function publishRestore(run, redact) {
+    const { restored, failed } = restoreCounts(run);
+    await hand({ 'restored-count': restored, 'failed-count': failed }, redact(renderRestore(run)));
+}
+async function hand(values, summary) {
+    Object.entries(values).forEach(([name, value]) => setOutput(name, value));
+    if ((process.env['GITHUB_STEP_SUMMARY'] ?? '') !== '') {
+        await summary_summary.addRaw(summary).write();
+    }
+}
+/** Writes a file, whole or with an error, and sets the output of its path. */
+async function writeLines(output, file, lines) {
+    const path = (0,external_node_path_namespaceObject.resolve)(file);
+    makeDirectories((0,external_node_path_namespaceObject.dirname)(path));
+    const { fd } = openRegular(path, {}, external_node_fs_namespaceObject.constants.O_WRONLY | external_node_fs_namespaceObject.constants.O_CREAT);
+    try {
+        (0,external_node_fs_namespaceObject.ftruncateSync)(fd);
+        let piece = '';
+        for (const text of lines) {
+            piece += text;
+            if (piece.length >= PIECE) {
+                await write(fd, piece);
+                piece = '';
+            }
+        }
+        await write(fd, piece);
+    }
+    finally {
+        (0,external_node_fs_namespaceObject.closeSync)(fd);
+    }
+    setOutput(output, path);
+}
+
 ;// CONCATENATED MODULE: ./src/action/run-context.ts
 /** The workflow run that this is, as GitHub tells it. The only reader of the run's context. */
 
@@ -59412,373 +61274,8 @@ const systemClock = {
     }),
 };
 
-;// CONCATENATED MODULE: external "node:stream/consumers"
-const consumers_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream/consumers");
-;// CONCATENATED MODULE: external "node:child_process"
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
-;// CONCATENATED MODULE: ./src/http/credential-helper.ts
-/**
- * Asks a Docker credential helper, a program `docker-credential-<name>` on the PATH that takes a server on
- * its input and answers in JSON. It is run without a shell, and nothing that it prints gets into a message.
- * It ends together with the programs that it started, and neither its time nor its output is unlimited.
- */
-
-
-
-
-/** A name that can't be a path or an option. */
-const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
-/** The words that the helper protocol fixes for "there is nothing", printed with a failing exit code. */
-const NOT_FOUND = /^credentials not found/i;
-/** This user name says that the secret is an identity token (Docker's helper protocol). */
-const TOKEN_USER = '<token>';
-const TIMEOUT = 30_000;
-/** Milliseconds: what it printed before it ended is in the pipe, and is read in no time. */
-const GRACE = 500;
-/** Tokens are some kilobytes. */
-const MAX_BYTES = 1024 * 1024;
-const Answer = object({ Username: string(), Secret: string() });
-/**
- * @param name what credsStore or credHelpers says
- * @param server the host, or Docker Hub's key
- * @param env of the helper, which is found on its PATH
- * @param timeout milliseconds
- * @returns undefined when the helper has nothing for that server
- * @throws Error saying which helper failed and how
- */
-async function askHelper(name, server, env, timeout = TIMEOUT) {
-    if (!HELPER_NAME.test(name)) {
-        throw new Error('its name may hold letters, digits, dots, dashes and underscores only');
-    }
-    const program = `docker-credential-${name}`;
-    const { code, output } = await run(program, server, env, timeout);
-    if (code !== 0) {
-        if (NOT_FOUND.test(output.trim())) {
-            return undefined;
-        }
-        const how = code === null ? 'killed' : `exit code ${String(code)}`;
-        throw new Error(`${program} get failed (${how})`);
-    }
-    const answer = inForm(Answer, tryJson(output));
-    if (answer === undefined) {
-        throw new Error(`${program} get did not answer with Username and Secret`);
-    }
-    const { Username: username, Secret: secret } = answer;
-    if (secret === '') {
-        return undefined;
-    }
-    return username === TOKEN_USER
-        ? { kind: 'identity-token', token: secret }
-        : { kind: 'basic', username, password: secret };
-}
-async function run(program, input, env, timeout) {
-    const child = (0,external_node_child_process_namespaceObject.spawn)(program, ['get'], {
-        env,
-        shell: false,
-        stdio: ['pipe', 'pipe', 'ignore'],
-        // In a process group of its own, so that all that it starts can be ended with it.
-        detached: hasGroups,
-    });
-    const timers = [];
-    try {
-        return await new Promise((resolve, reject) => {
-            const pieces = [];
-            let size = 0;
-            const done = (code) => {
-                resolve({ code, output: Buffer.concat(pieces).toString('utf8') });
-            };
-            const fail = (why) => {
-                reject(new Error(`${program} ${why}`));
-            };
-            child.once('error', (error) => {
-                const code = codeOf(error);
-                fail(code === 'ENOENT' ? 'is not on the PATH' : `can't be run (${code})`);
-            });
-            child.stdout.on('data', (piece) => {
-                size += piece.length;
-                pieces.push(piece);
-                if (size > MAX_BYTES) {
-                    fail('printed more than 1 MiB');
-                }
-            });
-            child.once('close', done);
-            // A program that it left behind may hold the pipe open, and then it never closes.
-            child.once('exit', (code) => timers.push(setTimeout(done, GRACE, code)));
-            const late = `gave no answer for ${String(timeout / 1000)} seconds`;
-            timers.push(setTimeout(fail, timeout, late));
-            // A helper that ends without reading its input breaks the pipe: its exit code says more.
-            child.stdin.on('error', () => undefined);
-            child.stdin.end(input);
-        });
-    }
-    finally {
-        timers.forEach(clearTimeout);
-        endAll(child);
-        // Not held by a program that got away from the group.
-        child.stdin.destroy();
-        child.stdout.destroy();
-    }
-}
-const hasGroups = process.platform !== 'win32';
-/** The helper, if it still runs, and what it started. */
-function endAll(child) {
-    try {
-        if (child.pid !== undefined && hasGroups) {
-            process.kill(-child.pid, 'SIGKILL');
-        }
-        else {
-            child.kill('SIGKILL');
-        }
-    }
-    catch {
-        // As a rule there is nobody left.
-    }
-}
-
-;// CONCATENATED MODULE: ./src/http/docker-config.ts
-/**
- * Credentials from the Docker config that `docker login` and docker/login-action leave behind. The
- * registry's host is matched whole: `registry.example.evil` must never get what `registry.example` has.
- * No message holds anything of the file's contents or of a helper's output.
- */
-
-
-
-
-
-
-
-
-
-const UNUSABLE = 'docker-config-unusable';
-/** Valibot takes an array for an object. */
-const isRecord = check((value) => !Array.isArray(value));
-const docker_config_ConfigSchema = object({
-    auths: nullish(record(string(), unknown()), {}),
-    credHelpers: nullish(record(string(), string()), {}),
-    credsStore: nullish(string(), ''),
-});
-const docker_config_text = nullish(string(), '');
-const docker_config_EntrySchema = object({
-    auth: docker_config_text,
-    username: docker_config_text,
-    password: docker_config_text,
-    identitytoken: docker_config_text,
-    registrytoken: docker_config_text,
-});
-/** Docker Hub is written under any of these; its own key is a URL with a path, from older times. */
-const HUB_HOSTS = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];
-const HUB_KEY = 'https://index.docker.io/v1/';
-/** Megabytes are no config, and a device has no end. */
-const docker_config_MAX_BYTES = 8 * 1024 * 1024;
-/** A message names so many of the hosts in a config. */
-const FEW = 5;
-/**
- * @param registry the registry's URL; only scheme, host and port count
- * @param env where DOCKER_CONFIG, HOME and the helpers' PATH are looked up
- * @returns kind `none`, and why, when there is no config, or nothing in it for this registry
- * @throws CodedError naming the file or the helper that can't be used
- */
-async function readDockerCredentials(registry, env) {
-    // As Docker does, an empty variable is taken for one that isn't set.
-    const home = env['HOME'] || (0,external_node_os_namespaceObject.homedir)();
-    const file = (0,external_node_path_namespaceObject.join)(env['DOCKER_CONFIG'] || (0,external_node_path_namespaceObject.join)(home, '.docker'), 'config.json');
-    const config = await readConfig(file);
-    if (config === undefined) {
-        return { kind: 'none', why: `there is no Docker config (${file})` };
-    }
-    const names = keysOf(registry);
-    const named = entryFor(config.credHelpers, names);
-    const helper = named ?? config.credsStore;
-    if (helper !== '') {
-        const server = HUB_HOSTS.includes(registry.host) ? HUB_KEY : registry.host;
-        const setting = named === undefined ? 'credsStore' : 'credHelpers';
-        const found = await askHelper(helper, server, env).catch((error) => {
-            throw new CodedError(`the credential helper named by ${setting} in ${file} can't be used: ${messageOf(error)}. ` +
-                'Correct it, or give `username` and `password`', UNUSABLE);
-        });
-        if (found !== undefined) {
-            return found;
-        }
-    }
-    const entry = entryFor(config.auths, names);
-    const found = entry === undefined ? undefined : credentialsOf(entry, registry.host, file);
-    return found ?? { kind: 'none', why: whyNone(config, registry.host, helper, entry) };
-}
-/** @returns `undefined` when there is no such file */
-async function readConfig(file) {
-    const broken = (why) => new CodedError(`the Docker config ${file} ${why}`, UNUSABLE);
-    let bytes;
-    try {
-        // A pipe that nobody writes to would be waited for.
-        const handle = await (0,promises_namespaceObject.open)(file, promises_namespaceObject.constants.O_RDONLY | promises_namespaceObject.constants.O_NONBLOCK);
-        bytes = await (0,consumers_namespaceObject.buffer)(handle.createReadStream({ end: docker_config_MAX_BYTES }));
-    }
-    catch (error) {
-        const code = codeOf(error);
-        if (code === 'ENOENT' || code === 'ENOTDIR') {
-            return undefined;
-        }
-        throw broken(`can't be read (${code})`);
-    }
-    if (bytes.length > docker_config_MAX_BYTES) {
-        throw broken('is larger than 8 MiB');
-    }
-    let json;
-    try {
-        // It leaves out the mark that some editors put before the text.
-        const text = new TextDecoder().decode(bytes);
-        // To Docker, an empty file and `null` are a config with nothing in it.
-        json = text.trim() === '' ? {} : (JSON.parse(text) ?? {});
-    }
-    catch {
-        // The parser's own message quotes the text, which holds the passwords.
-        throw broken("isn't valid JSON");
-    }
-    const config = inForm(pipe(unknown(), isRecord, docker_config_ConfigSchema), json);
-    if (config === undefined) {
-        throw broken("isn't in the form of a Docker config");
-    }
-    return config;
-}
-function keysOf({ protocol, hostname, host, port }) {
-    if (HUB_HOSTS.includes(host)) {
-        // Docker asks for its hub under the old key, and for the hub's API by name as for any other registry.
-        const own = host === 'registry-1.docker.io' ? [host, HUB_KEY] : [HUB_KEY, host];
-        return { exact: [...own, ...HUB_HOSTS], hosts: new Set(HUB_HOSTS) };
-    }
-    const withPort = port === '' ? `${hostname}:${protocol === 'https:' ? '443' : '80'}` : host;
-    return { exact: [host, withPort], hosts: new Set([host, withPort]) };
-}
-/**
- * As in Docker, the exact key first, and one that becomes it when scheme and path are cut off only where there
- * is no exact one (docker/cli, cli/config/credentials/file_store.go). Which of several such keys Docker takes is chance;
- * here it is the one with the least to cut off.
- */
-function entryFor(entries, keys) {
-    const exact = keys.exact.find((key) => Object.hasOwn(entries, key));
-    if (exact !== undefined) {
-        return entries[exact];
-    }
-    const [shortened] = Object.keys(entries)
-        .filter((key) => keys.hosts.has(hostOfKey(key)))
-        .sort((a, b) => excess(a) - excess(b) || (a < b ? -1 : 1));
-    return shortened === undefined ? undefined : entries[shortened];
-}
-/** Keys are hosts, but old ones are URLs: scheme and path go, host and port stay. */
-function hostOfKey(key) {
-    return key
-        .replace(/^https?:\/\//i, '')
-        .replace(/\/.*$/s, '')
-        .toLowerCase();
-}
-/**
- * How much of a key is not the host. The paths of registries' own APIs count as nothing: they are no
- * part of the registry, as `host/team` is.
- */
-function excess(key) {
-    const path = /^(?:https?:\/\/)?[^/]*(.*)$/is.exec(key)?.[1] ?? '';
-    const isPart = !/^(?:\/(?:v[12]\/?)?)?$/.test(path);
-    return (isPart ? 1_000_000 : 0) + key.length;
-}
-function whyNone(config, host, helper, entry) {
-    const { auths, credHelpers, credsStore } = config;
-    const keys = [...Object.keys(auths), ...Object.keys(credHelpers)];
-    // Only keys that Docker takes for a host: anything may have got in there by mistake.
-    const hosts = [...new Set(keys.map(hostOfKey))]
-        .filter((name) => /^[a-z0-9._:[\]-]{1,255}$/.test(name) && /[.:]|^localhost$/.test(name))
-        .filter((name) => name !== host)
-        .sort();
-    const few = hosts.slice(0, FEW).join(', ');
-    const more = hosts.length > FEW ? ` and ${String(hosts.length - FEW)} more` : '';
-    const others = hosts.length > 0 ? `; it has ${few}${more}` : '';
-    if (helper !== '') {
-        const whose = helper === credsStore ? 'credsStore' : 'credHelpers';
-        return `docker-credential-${helper}, which ${whose} of the Docker config names, has none for ${host}${others}`;
-    }
-    if (entry !== undefined) {
-        return `the entry of the Docker config for ${host} is empty${others}`;
-    }
-    return `the Docker config has none for ${host}${others === '' ? '; it has none at all' : others}`;
-}
-/** @returns undefined when the entry holds nothing */
-function credentialsOf(entry, host, file) {
-    const broken = (what) => new CodedError(`in ${file}, ${what} for ${host}`, UNUSABLE);
-    const fields = inForm(docker_config_EntrySchema, entry);
-    if (fields === undefined) {
-        throw broken("the entry under `auths` isn't in the usual form");
-    }
-    const { auth, username, password, identitytoken, registrytoken } = fields;
-    if (registrytoken !== '') {
-        return { kind: 'registry-token', token: registrytoken };
-    }
-    if (identitytoken !== '') {
-        return { kind: 'identity-token', token: identitytoken };
-    }
-    if (auth === '') {
-        // `{}` is Docker's mark for "in the credential store".
-        return username === '' ? undefined : { kind: 'basic', username, password };
-    }
-    // Line feeds are no part of it: `base64` puts one after every 76 characters, and Docker leaves them out, too.
-    const bare = auth.trim().replace(/[\r\n]+/g, '');
-    // Buffer skips what is not base64, so the form is checked first.
-    const isBase64 = /^[A-Za-z0-9+/_-]+=*$/.test(bare);
-    const decoded = isBase64 ? Buffer.from(bare, 'base64').toString('utf8') : '';
-    const colon = decoded.indexOf(':');
-    if (colon < 1) {
-        throw broken("`auth` isn't the base64 form of user:password");
-    }
-    return {
-        kind: 'basic',
-        username: decoded.slice(0, colon),
-        // Docker pads passwords with NULs in some versions, and cuts them off when it reads.
-        password: decoded.slice(colon + 1).replace(/^\0+|\0+$/g, ''),
-    };
-}
-
 // EXTERNAL MODULE: external "node:events"
 var external_node_events_ = __nccwpck_require__(8474);
-;// CONCATENATED MODULE: ./src/http/credentials.ts
-/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
-function basicAuthorization(username, password) {
-    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-}
-/** Every string of `credentials` that no log may show, in each form in which it travels. */
-function secretsOf(credentials) {
-    if (credentials.kind === 'basic') {
-        const { username, password } = credentials;
-        return [password, basicAuthorization(username, password).slice('Basic '.length)];
-    }
-    return credentials.kind === 'none' ? [] : [credentials.token];
-}
-
-;// CONCATENATED MODULE: ./src/http/scope.ts
-/**
- * Token scopes as the Docker token specification writes them: `type:name:action,action`, several of them
- * separated by spaces. Pure.
- */
-/**
- * All scopes of `lists` in order of first appearance, the actions of one resource joined: what a request
- * is known to need, together with what the registry asked for.
- */
-function mergeScopes(...lists) {
-    const actions = new Map();
-    for (const scope of lists.flatMap(splitScopes)) {
-        // A name may hold a colon of its own (a host with a port), so the actions follow the last one.
-        const colon = scope.lastIndexOf(':');
-        const resource = scope.slice(0, colon + 1);
-        const known = actions.get(resource) ?? new Set();
-        actions.set(resource, known);
-        for (const action of scope.slice(colon + 1).split(',')) {
-            known.add(action);
-        }
-    }
-    return [...actions].map(([resource, set]) => `${resource}${[...set].join(',')}`).join(' ');
-}
-function splitScopes(list) {
-    return list.split(' ').filter((scope) => scope !== '');
-}
-
 ;// CONCATENATED MODULE: ./src/http/grant.ts
 /**
  * The rights that a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
@@ -59814,242 +61311,6 @@ function claimsOf(token) {
     return signature === undefined
         ? undefined
         : inForm(Claims, tryJson(Buffer.from(payload, 'base64url').toString()));
-}
-
-;// CONCATENATED MODULE: ./src/http/login.ts
-const GIVE = 'Give `username` and `password` of an account that may do this, or log in with docker/login-action before this step';
-/** Why there are no credentials, and what to do. */
-function whyMissing(why) {
-    return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
-}
-/** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
-function whyLoginFailed(shown) {
-    const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
-    if (elsewhere !== undefined) {
-        return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
-            'Check what is allowed there, or switch off such redirects in the registry');
-    }
-    if (credentials.kind === 'none') {
-        return whyMissing(credentials.why);
-    }
-    if (proof === 'basic') {
-        return isAsked
-            ? status === 401
-                ? `The credentials were not accepted. ${GIVE}`
-                : undefined
-            : 'The registry never asked for a login. The credentials were sent anyway: they lack the right to do this, ' +
-                `or the registry ignores them. ${GIVE}, or change what the registry, or a proxy in front of it, allows`;
-    }
-    if (proof !== 'nothing') {
-        return undefined;
-    }
-    if (credentials.kind === 'identity-token') {
-        return challenges.some(({ scheme }) => scheme === 'basic')
-            ? `The registry asks for user and password, and the Docker config has an identity token for it. ${GIVE}`
-            : `The registry never asked for a login by token, so the identity token was not shown. ${GIVE}`;
-    }
-    const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
-    return (`The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
-        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it');
-}
-
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
-;// CONCATENATED MODULE: ./src/http/nearby.ts
-/**
- * Tells which hosts are the machine itself or on its own link, cloud metadata services included. A registry elsewhere
- * has no business to send anybody there. Pure: names are not resolved.
- */
-
-const LOOPBACK_NAME = /^(?:(?:.+\.)?localhost|localhost[46]|ip6-localhost|ip6-loopback|localhost[46]?\.localdomain[46]?)$/;
-/** Names that clouds give to 169.254.169.254 and its like. */
-const METADATA_NAME = /^(?:metadata\.google\.internal|metadata\.goog|instance-data(?:\.ec2\.internal)?)$/;
-const loopback = new external_node_net_.BlockList();
-loopback.addSubnet('127.0.0.0', 8);
-// "This host": connects to loopback on Linux.
-loopback.addSubnet('0.0.0.0', 8);
-// ::, ::1 and the IPv4-compatible addresses. IPv4-mapped ones are compared as IPv4 by BlockList itself.
-loopback.addSubnet('::', 104, 'ipv6');
-loopback.addSubnet('::7f00:0', 104, 'ipv6');
-// The same through NAT64 (RFC 6052).
-loopback.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');
-const nearby_link = new external_node_net_.BlockList();
-nearby_link.addSubnet('169.254.0.0', 16);
-nearby_link.addSubnet('fe80::', 10, 'ipv6');
-nearby_link.addSubnet('::a9fe:0', 112, 'ipv6');
-nearby_link.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-// Amazon's metadata over IPv6.
-nearby_link.addAddress('fd00:ec2::254', 'ipv6');
-/** @param url its parser has turned every way to write an address (decimal, hexadecimal, short) into one */
-function nearby({ hostname }) {
-    const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
-    const family = (0,external_node_net_.isIPv6)(host) ? 'ipv6' : 'ipv4';
-    if (LOOPBACK_NAME.test(host) || loopback.check(host, family)) {
-        return 'loopback';
-    }
-    return METADATA_NAME.test(host) || nearby_link.check(host, family) ? 'link-local' : undefined;
-}
-
-;// CONCATENATED MODULE: ./src/http/token.ts
-/**
- * Bearer tokens from the realm that a registry names (Docker's token specification, and its OAuth 2
- * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
- * shortly before it expires. A token is masked before anything else sees it.
- */
-
-
-
-
-
-
-
-
-
-/** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
-class AuthError extends RequestFailure {
-    name = 'AuthError';
-    status;
-    constructor(message, status, code = 'token-missing') {
-        super(message, code);
-        this.status = status;
-    }
-}
-/** Tokens with hundreds of scopes stay far below it. */
-const token_MAX_BYTES = 128 * 1024;
-/** Seconds, for a server that doesn't say (Docker's token specification, "expires_in"). */
-const DEFAULT_LIFETIME = 60;
-const CLIENT_ID = 'registry-manifest-cleanup';
-/** The text that an Authorization header may hold: visible ASCII, so that no token can add a header. */
-const TokenText = pipe(string(), regex(/^[\x21-\x7e]+$/));
-const optionalToken = fallback(optional(TokenText), undefined);
-const token_Answer = object({
-    token: optionalToken,
-    access_token: optionalToken,
-    refresh_token: optionalToken,
-    expires_in: fallback(pipe(dist_number(), finite(), minValue(1)), DEFAULT_LIFETIME),
-});
-class TokenSource {
-    #send;
-    #options;
-    #tokens = new Map();
-    constructor(send, options) {
-        this.#send = send;
-        this.#options = options;
-    }
-    /**
-     * @param rejected a token that the registry has just refused, and that must not be given again
-     * @throws AuthError when the realm may not be used or gives no token
-     */
-    async get(wanted, rejected) {
-        const tokens = this.#tokens;
-        const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
-        for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
-            const token = await flight;
-            if (token.value !== rejected && this.#options.clock.now() < token.renewAt) {
-                return { ...token, fetched: false };
-            }
-            // Whoever waited longest may have started the renewal already.
-            if (tokens.get(key) === flight) {
-                break;
-            }
-        }
-        const flight = this.#fetch(wanted);
-        tokens.set(key, flight);
-        try {
-            return { ...(await flight), fetched: true };
-        }
-        catch (error) {
-            if (tokens.get(key) === flight) {
-                tokens.delete(key);
-            }
-            throw error;
-        }
-    }
-    async #fetch(wanted) {
-        const { registry, credentials, mask, clock } = this.#options;
-        const request = tokenRequest(realmUrl(wanted.realm, registry), wanted, credentials);
-        const response = await this.#send(request);
-        const answer = readAnswer(request, response, credentials);
-        const value = answer.token ?? answer.access_token;
-        for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
-            if (secret !== undefined) {
-                mask(secret);
-            }
-        }
-        if (value === undefined) {
-            throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
-        }
-        const lifetime = answer.expires_in * 1000;
-        const fetchedAt = clock.now();
-        return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
-    }
-}
-const token_REFUSED = 'token-realm-refused';
-/** @throws AuthError for a realm that isn't a URL, or that would show secrets to the network */
-function realmUrl(realm, registry) {
-    const url = foreignUrl(realm);
-    const it = `the registry at ${registry.origin}`;
-    const advice = 'credentials are not sent there. Correct the realm in the configuration of the registry';
-    if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-        throw new AuthError(`${it} names a token realm that isn't an http or https URL`, undefined, token_REFUSED);
-    }
-    const sends = `${it} sends clients for tokens to ${url.origin}`;
-    if (url.protocol === 'http:' && registry.protocol !== 'http:') {
-        throw new AuthError(`${sends}, which is not https: ${advice}`, undefined, token_REFUSED);
-    }
-    const place = nearby(url);
-    if (place !== undefined && place !== nearby(registry)) {
-        throw new AuthError(`${sends}, a ${place} address, and is not on one itself: ${advice}, or put the registry's own ${place} address ` +
-            'into registry-url', undefined, token_REFUSED);
-    }
-    url.hash = '';
-    return url;
-}
-function tokenRequest(realm, wanted, credentials) {
-    const { service, scope } = wanted;
-    const accept = 'application/json';
-    // The requests that end a run need a token, too, and a token alone changes nothing.
-    const common = { maxBytes: token_MAX_BYTES, closing: true };
-    if (credentials.kind === 'identity-token') {
-        const form = new URLSearchParams({
-            grant_type: 'refresh_token',
-            client_id: CLIENT_ID,
-            ...(service !== undefined && { service }),
-            ...(scope !== '' && { scope }),
-            refresh_token: credentials.token,
-        });
-        const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' };
-        // Asking twice for a token does no harm.
-        const post = { method: 'POST', repeatable: true };
-        return { ...common, ...post, url: realm, headers, body: form.toString() };
-    }
-    const url = new URL(realm);
-    if (service !== undefined) {
-        url.searchParams.set('service', service);
-    }
-    splitScopes(scope).forEach((each) => url.searchParams.append('scope', each));
-    const authorization = credentials.kind === 'basic'
-        ? basicAuthorization(credentials.username, credentials.password)
-        : undefined;
-    return { ...common, method: 'GET', url, headers: { accept }, authorization };
-}
-function readAnswer(request, response, credentials) {
-    const { status } = response;
-    const server = redactUrl(request.url);
-    if (status === 401 || status === 403) {
-        const answered = `(status ${String(status)})`;
-        throw new AuthError(credentials.kind === 'none'
-            ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
-            : `${server} refused the credentials: check username and password ${answered}`, status, 'credentials-refused');
-    }
-    if (status !== 200) {
-        throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
-    }
-    const answer = inForm(token_Answer, tryJson(response.body.toString('utf8')));
-    if (answer === undefined) {
-        throw new AuthError(`${server} answered with something other than a token`, status);
-    }
-    return answer;
 }
 
 ;// CONCATENATED MODULE: ./src/http/auth.ts
@@ -60514,8 +61775,11 @@ class NotSent extends RequestFailure {
 /** Its `isLate` was true before the request was sent. */
 class TooLate extends NotSent {
     name = 'TooLate';
-    constructor() {
-        super('not sent: it was too late');
+    /** @param status of the answer to all tries before, which says that they had no effect */
+    constructor(status) {
+        super(status === undefined
+            ? 'not sent: it was too late'
+            : `not sent again after status ${String(status)}: it was too late`);
     }
 }
 /** Milliseconds after the signal: for what was under way, and for what closes the run. */
@@ -60791,25 +62055,6 @@ function trustAlso(ca) {
     return external_node_tls_default().createSecureContext({ ca: [...trusted, ca] });
 }
 
-;// CONCATENATED MODULE: ./src/http/retry-after.ts
-/** No server makes this program wait longer than two minutes at a time. */
-const CEILING = 120_000;
-/** An HTTP date starts with the day's name in all three forms (RFC 9110 sec. 5.6.7). */
-const retry_after_HTTP_DATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/;
-/**
- * @param now milliseconds since the epoch
- * @returns milliseconds from now, 0 to 120,000, or undefined when the header is absent or means nothing
- */
-function retryAfter(response, now) {
-    const value = response.headers['retry-after']?.trim() ?? '';
-    const wait = /^\d+$/.test(value)
-        ? Number(value) * 1000
-        : retry_after_HTTP_DATE.test(value)
-            ? Date.parse(value) - now
-            : NaN;
-    return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), CEILING);
-}
-
 ;// CONCATENATED MODULE: ./src/http/retry.ts
 
 
@@ -60821,8 +62066,6 @@ const FIRST = 500;
 const retry_LONGEST = 30_000;
 /** How often a request is sent in all when this is what came back; once after anything else. */
 const TRIES = {
-    // The server is well and says so; the shared slow-down makes each further try likelier to pass.
-    429: 10,
     // Distribution answers 500 for a blob's digest on the manifests route, today and tomorrow.
     500: 3,
     502: 6,
@@ -60836,21 +62079,34 @@ const TRIES = {
     // The resolver's own trouble; its other answers say that there is no such name.
     EAI_AGAIN: 6,
 };
+/** The server is well and says so; the shared slow-down makes each further try likelier to pass. */
+const TRIES_LIMITED = 10;
+/** The throttle doubles the pauses between them: a quarter of an hour in all. */
+const TRIES_GROWING = 5;
 function createRetry(next, { clock, random, stop, patience }) {
     return async (request) => {
         let before;
+        const limits = [];
         let waited = 0;
         for (let attempt = 1;; attempt += 1) {
-            const [tried] = await Promise.allSettled([next({ ...request, attempt })]);
-            // The answer to the last try that was sent says more than a try that was not sent.
-            const isNotSent = tried.status === 'rejected' && tried.reason instanceof NotSent;
-            const outcome = isNotSent ? (before ?? tried) : tried;
-            const isLast = attempt >= triesFor(outcome, request) || stop?.aborted === true;
+            const [outcome] = await Promise.allSettled([next({ ...request, attempt })]);
+            const why = outcome.status === 'rejected' ? outcome.reason : undefined;
+            if (before !== undefined && why instanceof NotSent) {
+                // If all tries met a limit, nothing was done, and the caller may send the request another time. Else the answer
+                // to the last try that was sent says more than a try that was not sent.
+                if (why instanceof TooLate && limits.length === attempt - 1) {
+                    throw new TooLate(limits.at(-1));
+                }
+                return settle(before, attempt - 1);
+            }
+            const slowDown = slowDownAfter(outcome, clock.now());
+            const isLast = attempt >= triesFor(outcome, slowDown, request) || stop?.aborted === true;
             if (isLast || !isIdempotent(request)) {
                 return settle(outcome, attempt);
             }
             before = outcome;
-            const asked = outcome.status === 'fulfilled' ? (retryAfter(outcome.value, clock.now()) ?? 0) : 0;
+            limits.push(...limitOf(outcome, slowDown));
+            const asked = slowDown.kind === 'pause' ? slowDown.milliseconds : 0;
             const backoff = random() * Math.min(FIRST * 2 ** (attempt - 1), retry_LONGEST);
             const now = clock.now();
             waited += asked + backoff;
@@ -60887,10 +62143,21 @@ function settle(outcome, tries, gaveUp) {
 function isIdempotent(request) {
     return request.method !== 'POST' || request.repeatable === true;
 }
-function triesFor(outcome, { mostTries = Infinity }) {
+function slowDownAfter(outcome, now) {
+    return outcome.status === 'fulfilled' ? slowDownOf(outcome.value, now) : { kind: 'none' };
+}
+/** The status of an answer that refused the request before anything was done for it; a 503 may be anyone's. */
+function limitOf(outcome, { kind }) {
+    return kind === 'pause' && outcome.status === 'fulfilled' && outcome.value.status !== 503
+        ? [outcome.value.status]
+        : [];
+}
+function triesFor(outcome, slowDown, { mostTries = Infinity }) {
+    if (slowDown.kind === 'pause' && limitOf(outcome, slowDown).length > 0) {
+        return slowDown.grows ? TRIES_GROWING : TRIES_LIMITED;
+    }
     const what = outcome.status === 'fulfilled' ? outcome.value.status : kindOf(outcome.reason);
-    const tries = TRIES[what] ?? 1;
-    return what === 429 ? tries : Math.min(tries, mostTries);
+    return Math.min(TRIES[what] ?? 1, mostTries);
 }
 function kindOf(error) {
     if (!(error instanceof TransportError)) {
@@ -60906,8 +62173,8 @@ function kindOf(error) {
  */
 
 
-/** How long a host is paused by a 429 that doesn't say how long, in milliseconds. */
-const throttle_PAUSE = 1000;
+/** Milliseconds. A pause that doubles while it repeats doubles three times. */
+const LONGEST_GROWN = 480_000;
 function createThrottle(next, options) {
     const { concurrency, clock, stop, patience } = options;
     const hosts = new Map();
@@ -60917,7 +62184,13 @@ function createThrottle(next, options) {
         if (known !== undefined) {
             return known;
         }
-        const host = { limit: pLimit(concurrency), window: concurrency, pausedUntil: 0, pauses: 0 };
+        const host = {
+            limit: pLimit(concurrency),
+            window: concurrency,
+            pausedUntil: 0,
+            pauses: 0,
+            inVain: 0,
+        };
         hosts.set(url.host, host);
         return host;
     }
@@ -60927,21 +62200,28 @@ function createThrottle(next, options) {
     }
     /** Additive increase, multiplicative decrease, as in TCP's congestion control (RFC 5681). */
     function learn(host, response, pausesBefore) {
-        const pause = pauseOf(response, clock.now());
-        if (pause === undefined) {
-            if (response.status < 400 && host.window < concurrency) {
-                resize(host, host.window + 1 / host.window);
+        const slowDown = slowDownOf(response, clock.now());
+        const isFirst = host.pauses === pausesBefore;
+        if (slowDown.kind !== 'pause') {
+            if (response.status < 400) {
+                // What was sent before the pause tells nothing of the time after it.
+                host.inVain = isFirst ? 0 : host.inVain;
+                if (host.window < concurrency) {
+                    resize(host, host.window + 1 / host.window);
+                }
             }
             return;
         }
+        if (isFirst) {
+            host.pauses += 1;
+            host.inVain += slowDown.grows ? 1 : 0;
+            resize(host, host.window / 2);
+        }
         if (patience?.isSpent() !== true) {
             const now = clock.now();
-            patience?.spend(now, now + pause);
-            host.pausedUntil = Math.max(host.pausedUntil, now + pause);
-        }
-        if (host.pauses === pausesBefore) {
-            host.pauses += 1;
-            resize(host, host.window / 2);
+            const until = now + throttle_lengthOf(slowDown, host);
+            patience?.spend(now, until);
+            host.pausedUntil = Math.max(host.pausedUntil, until);
         }
     }
     return async (request) => {
@@ -60966,22 +62246,21 @@ function createThrottle(next, options) {
         }
     };
 }
-function pauseOf(response, now) {
-    if (response.status === 429) {
-        return retryAfter(response, now) ?? throttle_PAUSE;
-    }
-    // A 503 that says nothing may be one broken backend of many: no reason to slow down the others.
-    return response.status === 503 ? retryAfter(response, now) : undefined;
+function throttle_lengthOf({ milliseconds, grows }, { inVain }) {
+    return grows
+        ? Math.min(milliseconds * 2 ** Math.max(inVain - 1, 0), LONGEST_GROWN)
+        : milliseconds;
 }
 
 ;// CONCATENATED MODULE: ./src/http/transport.ts
 /**
- * Stacks the layers, from the outside in: auth, redirects, retry, throttle, stop, observation, exchange. Each
+ * Stacks the layers, from the outside in: auth, redirects, retry, throttle, quotas, stop, observation, exchange. Each
  * is a function from a `Send` to a `Send` and knows nothing of the others.
  *
  * Auth is outside redirects so that a token is fetched for the registry and not for where it sends us;
  * retry is outside the throttle so that a request gives its slot back while it waits.
  */
+
 
 
 
@@ -61009,7 +62288,8 @@ function createTransport(options) {
     };
     const observed = onExchange === undefined ? counted : observe(counted, clock, onExchange);
     const stopped = createStop(observed, stop, exchange.giveUp);
-    const throttled = createThrottle(stopped, common);
+    const watched = watchQuotas(stopped);
+    const throttled = createThrottle(watched.send, common);
     const retried = createRetry(throttled, common);
     const redirected = createRedirect(retried);
     const { send, granted, unasked } = new Auth(redirected, common);
@@ -61017,6 +62297,8 @@ function createTransport(options) {
         send,
         granted,
         unasked,
+        quota: watched.quota,
+        clock,
         close: () => {
             exchange.close();
         },
@@ -61116,6 +62398,7 @@ function* jsonChunks(value, redact) {
 
 
 
+
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */
 const EARLIEST = Date.parse('0000-01-01T00:00:00Z');
@@ -61158,6 +62441,7 @@ function json_document(run) {
         },
         pinned: run.pinned,
         backup: run.backup,
+        restorableUntil: run.restorableUntil === undefined ? undefined : time(run.restorableUntil),
         // People may have edited its time.
         appliedPlan: run.applied && { ...run.applied, createdAt: time(run.applied.createdAt) },
         workflowRun: run.run,
@@ -61181,7 +62465,7 @@ function json_document(run) {
             freedBytes: sums.freedBytes,
             freedBytesAtMost: sums.freedBytesAtMost,
         },
-        warnings: run.warnings,
+        warnings: [...run.warnings, ...quotaWarnings(run)],
         failures: run.failures,
         problems: lazily(problems(run), ({ kind, repository, what }) => ({
             kind: FATE_WORDS.get(kind) ?? kind,
@@ -61229,7 +62513,7 @@ function repositoryJson(repository, run, freed) {
         broken: lazily(broken, ({ what, why }) => ({ what, why })),
         repaired: repair?.restored.values(),
         unverified: unverified || undefined,
-        warnings: warnings.values(),
+        warnings: [...warnings, ...undeletableWarnings(repository)].values(),
     };
 }
 function orphanJson({ orphan, fate }) {
@@ -61237,6 +62521,7 @@ function orphanJson({ orphan, fate }) {
         digest: orphan.digest,
         fate: FATE_WORDS.get(fate.kind) ?? fate.kind,
         why: 'why' in fate ? fate.why : undefined,
+        until: fate.kind === 'postponed' ? time(fate.until) : undefined,
         keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
         reason: reasonJson(orphan.reason),
         created: orphan.created === undefined ? undefined : time(orphan.created),
@@ -61303,7 +62588,7 @@ function repositoryLines(repository, run) {
         return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
     });
     return [
-        `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
+        `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')}${readPart(inventory)}, ` +
             count(counts.orphansFound, 'orphan'),
         ...(repair?.restored ?? []).map((digest) => `${run.settings.dryRun ? 'would restore' : 'restored'} ${digest}: an earlier run deleted it, or was about to`),
         ...orphans,
@@ -61312,7 +62597,7 @@ function repositoryLines(repository, run) {
         ...inventory.gaps.map(({ what, why }) => `could not read ${what}: ${why}`),
     ];
 }
-function became(fate, { refusal }, run) {
+function became(fate, { fates, refusal }, run) {
     switch (fate.kind) {
         case 'planned':
             return 'would delete';
@@ -61321,6 +62606,9 @@ function became(fate, { refusal }, run) {
         case 'gone':
             return 'already gone:';
         case 'kept':
+            if (staysWithUndeletable(fates, fate)) {
+                return "kept, part of an orphan that can't be deleted:";
+            }
             return fate.reason.kind === 'tagged'
                 ? 'kept, tagged meanwhile:'
                 : `kept, ${reasons_whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;
@@ -61328,6 +62616,10 @@ function became(fate, { refusal }, run) {
             return `could not delete (${fate.why})`;
         case 'skipped':
             return `not deleted (${fate.why})`;
+        case 'undeletable':
+            return `can't be deleted (${fate.why})`;
+        case 'postponed':
+            return 'left for a later run:';
         case 'restored':
             return 'deleted and restored, because a push began to use it meanwhile:';
         case 'refused':
@@ -61336,6 +62628,10 @@ function became(fate, { refusal }, run) {
             }
             return run.settings.dryRun ? 'would not delete' : 'not deleted';
     }
+}
+/** How many of a repository's manifests were read. */
+function readPart({ manifests, unread }) {
+    return unread === undefined ? ' read' : ` (${number(manifests.size)} of them read)`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/notes.ts
@@ -61745,7 +63041,7 @@ async function unpack(bytes, onRecord) {
     const record = collect(() => RECORD_BYTES, 'it holds a record that is larger than one can be');
     const cut = createCutter(frame.add, record.add, () => {
         records += 1;
-        onRecord(parsed(record.take()));
+        onRecord(unpack_parsed(record.take()));
         frame.add(PLACE);
     });
     const gunzip = (0,external_node_zlib_.createGunzip)({ chunkSize: unpack_CHUNK_BYTES });
@@ -61778,7 +63074,7 @@ function collect(most, otherwise) {
         },
     };
 }
-function parsed(record) {
+function unpack_parsed(record) {
     try {
         return json_parseJson(record, unpack_MOST_VALUES);
     }
@@ -61967,7 +63263,7 @@ async function decodeEntry(bytes, repository) {
 const store_MOST_BYTES = 256 * 1024 * 1024;
 const CONCURRENCY = 4;
 /** Each further reading is needed only because another run got on in the meantime. */
-const MOST_READINGS = 20;
+const store_MOST_READINGS = 20;
 /** Every method rejects with RequestFailure, unless it says otherwise. */
 class LedgerStore {
     #tools;
@@ -62015,7 +63311,7 @@ class LedgerStore {
             // Another run has merged them meanwhile, and its own entry is in the list; or they are damaged.
             const again = missing.length === 0 ? tags : await this.#listAgain(key);
             const isUnchanged = again.map(({ tag }) => tag).join() === tags.map(({ tag }) => tag).join();
-            if (isUnchanged || round === MOST_READINGS) {
+            if (isUnchanged || round === store_MOST_READINGS) {
                 const entries = found.filter((each) => typeof each === 'object');
                 const warnings = found.filter((each) => typeof each === 'string');
                 for (const { tag } of missing) {
@@ -62211,7 +63507,7 @@ class Ledger {
         catch (error) {
             this.#isReadable = false;
             const text = `this run goes on without the ledger, which could not be read: ${failureMessage(error)}`;
-            (isDenied(error) ? this.#warn : this.#fail)('ledger-not-read', text);
+            (ledger_isDenied(error) ? this.#warn : this.#fail)('ledger-not-read', text);
         }
         this.#existed = !this.#store.isEmpty;
     }
@@ -62274,7 +63570,7 @@ class Ledger {
         }
         catch (error) {
             const why = error instanceof EntryError ? error.message : failureMessage(error);
-            if (!isDenied(error)) {
+            if (!ledger_isDenied(error)) {
                 this.#fail('ledger-not-written', `what was seen of ${repository} could not be remembered: ${why}. If the registry takes no such ` +
                     'artifacts, switch the ledger off with `ledger-repository: off`');
             }
@@ -62393,7 +63689,7 @@ function leavingIn({ records, entries }) {
     const stays = new Set(present.map(([digest]) => digest));
     return new Set([...records.keys()].filter((digest) => !stays.has(digest)));
 }
-function isDenied(error) {
+function ledger_isDenied(error) {
     if (error instanceof AuthError) {
         return error.status !== undefined && error.status >= 400 && error.status < 500;
     }
@@ -62515,8 +63811,8 @@ function chooseApproved(approved, selection) {
 ;// CONCATENATED MODULE: ./src/run/clocks.ts
 /** The time by the runner and by the registry. Ages are measured by the earlier of the two. Pure. */
 
-const MINUTE = 60_000;
-const MOST_APART = 5 * MINUTE;
+const clocks_MINUTE = 60_000;
+const MOST_APART = 5 * clocks_MINUTE;
 /**
  * @param startedAt when the run began, by the runner
  * @param runner the runner's time when the answer came
@@ -62531,7 +63827,7 @@ function compareClocks(startedAt, runner, registry) {
     if (Math.abs(apart) <= MOST_APART) {
         return { now, stamp: now };
     }
-    const minutes = String(Math.round(Math.abs(apart) / MINUTE));
+    const minutes = String(Math.round(Math.abs(apart) / clocks_MINUTE));
     return {
         now,
         // By a clock that may be wrong by days, what is new today would look old to the next run.
@@ -62599,7 +63895,8 @@ function unmet({ digests }, surveys) {
  * nothing of what is in it, and one that doesn't exist is told elsewhere.
  */
 function notFound({ digests, pinned }, surveys) {
-    const isWhole = ({ inventory }) => inventory.gaps.length === 0;
+    // The configs and layers of unread children are unknown.
+    const isWhole = ({ inventory: { gaps, unread } }) => gaps.length === 0 && unread === undefined;
     const everywhere = [...digests].flatMap(([digest, by]) => (by.includes(PROTECT) ? [digest] : []));
     const nowhere = surveys.every(isWhole) ? missing(everywhere, surveys) : [];
     return [
@@ -62617,6 +63914,7 @@ function unmet_warning(entry, where) {
 function missing(digests, surveys) {
     const left = new Set(digests);
     for (const { inventory } of left.size === 0 ? [] : surveys) {
+        inventory.unread?.forEach((digest) => left.delete(digest));
         for (const manifest of inventory.manifests.values()) {
             [manifest.digest, ...blobsOf(manifest)].forEach((digest) => left.delete(digest));
         }
@@ -62646,6 +63944,7 @@ function runOf(done) {
         settings: reported(settings),
         pinned: { ...pinned, unmet: unmet(protection, surveys) },
         backup: done.backup.isUsed ? done.backup.directory : undefined,
+        restorableUntil: done.backup.isUsed ? undoOf(registry, done.finishedAt) : undefined,
         applied: approval && {
             createdAt: approval.createdAt,
             ignored: outside(approval.repositories, chosen),
@@ -62671,6 +63970,10 @@ function runOf(done) {
         ],
         failures: [...(news?.failures ?? []), ...done.failures],
     };
+}
+/** Until when the server's own undo restores what is deleted now, in epoch milliseconds. */
+function undoOf({ restorer }, now) {
+    return restorer && now + restorer.window;
 }
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
 function reported(settings) {
@@ -62760,7 +64063,7 @@ function childrenFirst(all) {
     const waves = [];
     while (waiting.size > 0) {
         // Digests can't form a cycle, so there is always one.
-        const wave = [...waiting.values()].filter(({ manifest }) => manifest.kind !== 'index' || !entriesOf(manifest).some((digest) => waiting.has(digest)));
+        const wave = [...waiting.values()].filter(({ manifest }) => manifest.kind !== 'index' || !naming_entriesOf(manifest).some((digest) => waiting.has(digest)));
         wave.forEach(({ digest }) => waiting.delete(digest));
         waves.push(wave);
     }
@@ -62769,9 +64072,9 @@ function childrenFirst(all) {
 
 ;// CONCATENATED MODULE: ./src/run/restore-repository.ts
 /**
- * Restores deleted manifests from their saved bytes: children before parents, tags last. It never moves a tag that
- * names something else, and never restores an index without its entries. For each manifest that can't be restored,
- * it says why.
+ * Restores deleted manifests, by the registry's own undo or from their saved bytes: children before parents, tags last.
+ * It never moves a tag that names something else, and never restores an index without its entries. For each manifest
+ * that can't be restored, it says why.
  */
 
 
@@ -62790,6 +64093,7 @@ function joinRestored(repository, parts) {
     return {
         repository,
         restored: parts.flatMap(({ restored }) => restored).sort(),
+        byServer: parts.flatMap(({ byServer }) => byServer).sort(),
         standing: parts.flatMap(({ standing }) => standing).sort(),
         failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
         tags: parts.flatMap(({ tags }) => tags).sort(),
@@ -62799,6 +64103,7 @@ function joinRestored(repository, parts) {
 class Restoration {
     #options;
     #manifests = new Map();
+    #byServer = new Set();
     #tags = new Map();
     constructor(options) {
         this.#options = options;
@@ -62824,6 +64129,7 @@ class Restoration {
         return joinRestored(this.#options.repository, [
             {
                 restored: restore_repository_keysOf(this.#manifests, 'restored'),
+                byServer: [...this.#byServer],
                 standing: restore_repository_keysOf(this.#manifests, 'standing'),
                 failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
                 tags: restore_repository_keysOf(this.#tags, 'restored'),
@@ -62843,6 +64149,9 @@ class Restoration {
             }
         });
         return found.sort(compare);
+    }
+    #isDecided(digest) {
+        return this.#manifests.has(digest) || this.#options.earlier?.has(digest) === true;
     }
     #hasFailed(digest) {
         return typeof this.#manifests.get(digest) === 'object';
@@ -62865,24 +64174,53 @@ class Restoration {
             await note(this.#tags, tag, async () => (await this.#resolves(tag, digest)) ? 'standing' : withoutIts(digest));
         }
     }
-    async #restoreManifest({ digest, mediaType, manifest, bytes }) {
-        const { pusher, repository } = this.#options;
-        if (await this.#isThere(digest)) {
+    async #restoreManifest(copy) {
+        if (await this.#isThere(copy.digest)) {
             return 'standing';
         }
-        const why = (await this.#missingEntry(manifest)) ?? (await this.#missingBlobs(manifest));
+        const lack = await this.#missingEntry(copy.manifest);
+        if (lack !== undefined) {
+            return { why: lack };
+        }
+        const byServer = await this.#undo(copy);
+        if (byServer === 'restored') {
+            this.#byServer.add(copy.digest);
+            return byServer;
+        }
+        const pushed = await resultOf(() => this.#push(copy));
+        return typeof byServer === 'object' && typeof pushed === 'object'
+            ? { why: `${byServer.why}. It can't be pushed either: ${pushed.why}` }
+            : pushed;
+    }
+    /** By the registry's own means, which need no blob. @returns `undefined` where it has none for this manifest */
+    async #undo({ digest, id }) {
+        const { undo, pusher } = this.#options;
+        if (undo === undefined || id === undefined) {
+            return undefined;
+        }
+        const why = pusher === undefined
+            ? await undo.whyNot(id)
+            : await undo.restore(id, () => this.#isReadable(digest));
+        return why === undefined ? 'restored' : { why };
+    }
+    async #push({ digest, mediaType, manifest, bytes }) {
+        const { pusher, repository } = this.#options;
+        const why = await this.#missingBlobs(manifest);
         if (why !== undefined || pusher === undefined) {
             return why === undefined ? 'restored' : { why };
         }
         await pusher.pushManifest(repository, digest, { mediaType, bytes });
-        // It is read by its digest, so that the reader checks the bytes against it.
-        return (await this.#read(digest)).kind === 'found'
+        return (await this.#isReadable(digest))
             ? 'restored'
             : { why: 'the registry took the push, and then says that it has no such manifest' };
     }
+    /** It is read by its digest, so that the reader checks the bytes against it. */
+    async #isReadable(digest) {
+        return (await this.#read(digest)).kind === 'found';
+    }
     /** Some registries take an index without its children, and nobody could pull it. */
     async #missingEntry(index) {
-        const entries = index.kind === 'index' ? entriesOf(index) : [];
+        const entries = index.kind === 'index' ? naming_entriesOf(index) : [];
         const failed = entries.find((digest) => this.#hasFailed(digest));
         if (failed !== undefined) {
             return `${failed}, which it lists, could not be restored`;
@@ -62891,7 +64229,7 @@ class Restoration {
         const unknown = children
             .map(({ digest }) => digest)
             .filter((digest) => this.#options.absent?.has(digest) !== true)
-            .filter((digest) => !this.#manifests.has(digest));
+            .filter((digest) => !this.#isDecided(digest));
         const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
         return (child && `${child}, which it lists, is neither there nor in the backup: push that image again`);
     }
@@ -62899,14 +64237,14 @@ class Restoration {
         const missing = await this.#without(requiredBlobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
         return missing.length === 0
             ? undefined
-            : `the registry's garbage collector has freed what it consists of (${missing.join(', ')}): build or push it again`;
+            : `the registry no longer has what it consists of (${missing.join(', ')}): build or push it again`;
     }
     /** An index may list layers, and manifests of unknown types. */
     async #hasBlob(manifest, digest) {
         const { reader, repository } = this.#options;
         return ((await reader.hasBlob(repository, digest)) ||
             // Everything with a result was restored before it, or would have been.
-            (manifest.kind === 'index' && (this.#manifests.has(digest) || (await this.#isThere(digest)))));
+            (manifest.kind === 'index' && (this.#isDecided(digest) || (await this.#isThere(digest)))));
     }
     async #restoreTag(tag, { digest, mediaType, bytes }) {
         if (this.#hasFailed(digest)) {
@@ -62973,13 +64311,17 @@ function pushedTag(digest, after) {
 function withoutIts(digest) {
     return { why: `${digest} could not be restored` };
 }
-/** Notes the result for one manifest or tag. A failure of the registry or the network is a result, too. */
+/** Notes the result for one manifest or tag. */
 async function note(results, key, work) {
+    results.set(key, await resultOf(work));
+}
+/** A failure of the registry or the network is a result, too. */
+async function resultOf(work) {
     try {
-        results.set(key, await work());
+        return await work();
     }
     catch (error) {
-        results.set(key, { why: failureMessage(error) });
+        return { why: failureMessage(error) };
     }
 }
 function restore_repository_keysOf(results, kind) {
@@ -63042,7 +64384,7 @@ function neededBy({ inventory, plan }, deleted) {
 }
 function listedBy(manifest) {
     const mentions = manifest?.kind === 'unknown' ? manifest.mentions : [];
-    return manifest?.kind === 'index' ? entriesOf(manifest) : mentions;
+    return manifest?.kind === 'index' ? naming_entriesOf(manifest) : mentions;
 }
 /** The heads, with all that was deleted with them and the ledger holds: children, signatures and other referrers. */
 function lostWith(heads, inventory, deleted) {
@@ -63131,7 +64473,7 @@ function partsOf(digest, manifests) {
     const parts = new Set([digest]);
     for (const part of parts) {
         const manifest = manifests.get(part);
-        (manifest?.kind === 'index' ? entriesOf(manifest) : []).forEach((each) => parts.add(each));
+        (manifest?.kind === 'index' ? naming_entriesOf(manifest) : []).forEach((each) => parts.add(each));
     }
     return parts;
 }
@@ -63193,9 +64535,9 @@ function rankOf(parts, orphans, { inventory, births, now }) {
         .filter((part) => orphans.has(part))
         .map((part) => outOfUse(inventory.past.get(part), now) ?? births(part) ?? NEVER);
     // Reproducible builds have one time for all; the number of parts keeps the rule for them, too.
-    return [latest(used), latest(built), parts.length];
+    return [newest_latest(used), newest_latest(built), parts.length];
 }
-function latest(times) {
+function newest_latest(times) {
     return times.reduce((a, b) => Math.max(a, b), NEVER);
 }
 function compareRanks(a, b) {
@@ -63650,6 +64992,9 @@ class TagReading {
     /** tags that HEAD alone resolved, and that pointed elsewhere before */
     #unconfirmed = new Set();
     #hasAskedAgain = false;
+    /** what the registry's list of manifests says of tags */
+    #listed = new Map();
+    #fetched = new Map();
     found = new Map();
     broken = new Set();
     former;
@@ -63660,13 +65005,14 @@ class TagReading {
     /**
      * Lists them, and reads each.
      *
-     * @param listed tags that the registry's list of manifests names
+     * @param listed the tags that the registry's list of manifests names, each with its manifest
      */
     async read(listed) {
+        this.#listed = listed;
         const { attempts, reader, repository } = this.#options;
         const tags = await attempts.one('the list of tags', () => reader.tags(repository));
         // Both lists count, since either may be the shorter one.
-        const names = new Set([...(tags ?? []), ...listed]);
+        const names = new Set([...(tags ?? []), ...listed.keys()]);
         await this.#each([...names].sort(), (tag) => this.#readTag(tag));
     }
     /** Reads the tags that HEAD alone resolved, before a delete relies on them. @returns whether there were any */
@@ -63699,17 +65045,37 @@ class TagReading {
     async #readTag(tag) {
         const { reader, repository, fetch, known } = this.#options;
         const { manifests, earlier } = known;
+        const listed = this.#listed.get(tag);
         if (earlier !== undefined) {
-            await this.#confirmTag(tag, earlier.tags.get(tag));
+            await this.#readAgain(tag, earlier.tags.get(tag));
             return;
         }
-        const digest = manifests.size > 0 ? await reader.resolve(repository, tag) : undefined;
+        const isKnown = manifests.size > 0;
+        const digest = listed ?? (isKnown ? await reader.resolve(repository, tag) : undefined);
         // It is read by its digest, so that the manifest is not lost if the tag moves between the two requests.
-        const manifest = (digest && (manifests.get(digest) ?? (await fetch(digest)))) ?? (await fetch(tag));
+        const manifest = (digest && (manifests.get(digest) ?? (await this.#fetchOnce(digest)))) ?? (await fetch(tag));
         if (digest !== undefined && this.former.hasMoved(tag, digest)) {
             this.#unconfirmed.add(tag);
         }
         this.#noteTag(tag, manifest);
+    }
+    /** Where the list of manifests and a HEAD say that the tag stands where it stood, nothing more is asked. */
+    async #readAgain(tag, before) {
+        const { reader, repository, known } = this.#options;
+        const manifest = before && known.manifests.get(before);
+        const isListed = manifest !== undefined && this.#listed.get(tag) === before;
+        if (isListed && (await reader.resolve(repository, tag)) === before) {
+            this.#noteTag(tag, manifest);
+        }
+        else {
+            await this.#confirmTag(tag, before);
+        }
+    }
+    /** Several tags may point at one manifest. */
+    #fetchOnce(digest) {
+        const fetched = this.#fetched.get(digest) ?? this.#options.fetch(digest);
+        this.#fetched.set(digest, fetched);
+        return fetched;
     }
     #noteTag(tag, manifest) {
         if (manifest === undefined) {
@@ -63756,7 +65122,9 @@ class TagReading {
 
 const WHAT = 'the list of manifests';
 /** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
-const listing_reading_MOST_READS = 3;
+const listing_reading_MOST_READS = 4;
+/** Each pause before another read is so many times the one before. */
+const LAG_GROWTH = 4;
 class ListingReading {
     #context;
     #reads = 0;
@@ -63765,16 +65133,18 @@ class ListingReading {
     constructor(context) {
         this.#context = context;
     }
-    /** @returns the listed manifests */
     async read() {
         const { lister, attempts, repository } = this.#context;
         this.#reads += 1;
         this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
+    }
+    /** the listed manifests */
+    manifests() {
         return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
     }
-    /** the tags that the list names */
+    /** the tags that the list names, and the manifest of each */
     tags() {
-        return [...(this.listing?.values() ?? [])].flatMap(({ tags }) => tags);
+        return new Map([...(this.listing ?? [])].flatMap(([digest, { tags }]) => tags.map((tag) => [tag, digest])));
     }
     /**
      * Reads the list again where it disagrees with what was read. If they still disagree in the end, that is a gap.
@@ -63793,8 +65163,9 @@ class ListingReading {
             return undefined;
         }
         if (this.#reads < listing_reading_MOST_READS) {
-            await clock.sleep(tag_reading_PAUSE);
-            return this.read();
+            await clock.sleep(tag_reading_PAUSE * LAG_GROWTH ** (this.#reads - 1));
+            await this.read();
+            return this.manifests();
         }
         this.listing = undefined;
         const why = unlisted === undefined
@@ -63995,6 +65366,7 @@ class ReferrerQuestions {
 
 
 
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. For each apparent orphan it then reads the ages and referrers that might save it. The plan is
@@ -64036,10 +65408,17 @@ class Reading {
     #begun = new Set();
     /** digests that may be manifests of this repository, and are not there as manifests */
     #elsewhere = new Set();
+    /**
+     * Listed children that an index calls image manifests. They name nothing but a subject, which matters only once
+     * something looks like an orphan, so they are left unread until then.
+     */
+    #spared = new Set();
+    #spares;
     #links;
     constructor(context) {
         const { earlier } = context.known;
         this.#context = context;
+        this.#spares = earlier === undefined;
         this.#facts = new Map(earlier?.facts);
         this.#links = new Map(earlier?.links);
         this.#list = new ListingReading(context);
@@ -64065,6 +65444,7 @@ class Reading {
             facts: new Map(this.#facts),
             past: known.past,
             listing: this.#list.listing,
+            ...(this.#spared.size === 0 ? {} : { unread: new Set(this.#spared) }),
             links: this.#links,
             formerTags: this.#tags.former.byManifest,
             gaps: attempts.gaps(),
@@ -64078,11 +65458,20 @@ class Reading {
         const isGone = ([digest]) => !found.has(digest) && (absent.has(digest) || past.get(digest)?.status === 'deleted');
         return new Map([...(earlier?.ghosts ?? []), ...manifests].filter(isGone));
     }
-    /** The registry's list of manifests, and its tags. */
+    /** The registry's list of manifests, its tags, and what the two lead to: what is in use first. */
     async readLists() {
-        await this.follow(await this.#list.read());
+        await this.#list.read();
         await this.#tags.read(this.#list.tags());
+        // Whether such a tag is a digest tag is told by the entries' own bodies.
+        const fallbacks = [...this.#tags.found].filter(([tag]) => parseDigestTag(tag) !== undefined);
+        const entries = fallbacks.flatMap(([, digest]) => this.#namedBy(digest));
+        await this.follow(entries.map(({ digest, source }) => ({ digest, source })));
         await this.#followAll();
+        await this.follow(this.#list.manifests().filter(({ digest }) => !this.#spared.has(digest)));
+    }
+    #namedBy(digest) {
+        const manifest = this.#reads.found.get(digest);
+        return manifest === undefined ? [] : namedBy(manifest);
     }
     /** Reads all manifests that other manifests and the tags name. */
     async #followAll() {
@@ -64116,16 +65505,27 @@ class Reading {
         return read;
     }
     #unread(found) {
-        return found.filter(({ digest }) => {
+        return found.filter((one) => {
+            const { digest } = one;
             if (this.#elsewhere.delete(digest)) {
                 this.#reads.absent.add(digest);
             }
             if (this.#begun.has(digest) || this.#reads.found.has(digest)) {
                 return false;
             }
+            if (this.#isSpared(one)) {
+                this.#spared.add(digest);
+                return false;
+            }
+            this.#spared.delete(digest);
             this.#begun.add(digest);
             return true;
         });
+    }
+    #isSpared({ digest, isImage }) {
+        const isListed = this.#list.listing?.has(digest) === true;
+        const isKnown = this.#context.known.manifests.has(digest);
+        return isImage === true && this.#spares && isListed && !isKnown;
     }
     /**
      * Reads more, as long as the plan needs it to be sure of its orphans.
@@ -64136,7 +65536,8 @@ class Reading {
         if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
             return false;
         }
-        return ((await this.#readTagsAgain()) ||
+        return ((await this.#readSpared()) ||
+            (await this.#readTagsAgain()) ||
             (await this.#checkListing(inventory)) ||
             // A known child must be there before the first delete, or a later run would call its index broken by this one.
             (await this.#reads.confirm()) ||
@@ -64146,6 +65547,12 @@ class Reading {
             (await this.#askReferrers(inventory)) ||
             // Last, because only few are left: some may be layers, and not manifests at all.
             (await this.#readLinks(inventory, plan)));
+    }
+    async #readSpared() {
+        const spared = [...this.#spared];
+        this.#spares = false;
+        await this.follow(spared.map((digest) => ({ digest, source: 'child' })));
+        return spared.length > 0;
     }
     async #readTagsAgain() {
         const isNews = (await this.#tags.askAgain()) || (await this.#tags.confirm());
@@ -64330,6 +65737,9 @@ const STILL_THERE = 'the registry took the DELETE, and the manifest is still the
     '`registry-url` its own address, not that of a mirror or cache? Its log may tell';
 const HIDDEN = 'the registry answered the DELETE with 404, and the manifest is still there. Some registries answer so when the ' +
     'account may not delete: give `username` and `password` of an account that may';
+function confirmation_unread(why) {
+    return `the registry took the DELETE, but no read can tell whether it worked: ${why}`;
+}
 class Confirmation {
     #options;
     #absent = new Set();
@@ -64341,9 +65751,16 @@ class Confirmation {
     constructor(options) {
         this.#options = options;
     }
-    /** Asks for a manifest that the registry says it deleted. @returns whether it is gone */
+    /**
+     * Asks for a manifest that the registry says it deleted. Where a list tells, the next recheck reads that.
+     *
+     * @returns whether it is gone
+     */
     async ask(digest) {
-        if ((await this.#read(digest)) !== undefined) {
+        if (this.#options.list !== undefined) {
+            this.#doubtful.add(digest);
+        }
+        else if ((await this.#read(digest)) !== undefined) {
             // `askAll` asks once more, and reports the reason.
             this.#doubtful.add(digest);
         }
@@ -64351,8 +65768,38 @@ class Confirmation {
     }
     /** Asks for all that no read has found gone yet. Those that can't be asked for, or stay too long, have failed. */
     async askAll() {
-        const { concurrency } = this.#options;
-        await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+        const { concurrency, list, repository } = this.#options;
+        if (list === undefined) {
+            await pMap(this.#unseen(), (digest) => this.#settle(digest), { concurrency });
+        }
+        else if (this.isOpen()) {
+            try {
+                this.learn(await list(repository));
+            }
+            catch (error) {
+                this.giveUp(confirmation_unread(failureMessage(error)));
+            }
+        }
+    }
+    /** Takes the registry's list for the answer, where that is what tells. */
+    learn(listing) {
+        if (this.#options.list === undefined || listing === undefined) {
+            return;
+        }
+        for (const digest of this.#unseen()) {
+            if (listing.has(digest)) {
+                this.#doubtful.add(digest);
+                this.#endRound(digest);
+            }
+            else {
+                this.#noteAbsent(digest);
+            }
+        }
+        if (!this.isOpen()) {
+            // What is deleted later gets its own time.
+            this.#waited = 0;
+            this.#until = undefined;
+        }
     }
     /** whether any of them may still be deleted */
     isOpen() {
@@ -64394,8 +65841,7 @@ class Confirmation {
                 this.#doubtful.add(digest);
             }
             else {
-                this.#absent.add(digest);
-                this.#doubtful.delete(digest);
+                this.#noteAbsent(digest);
             }
             return undefined;
         }
@@ -64407,15 +65853,23 @@ class Confirmation {
         const why = await this.#read(digest);
         if (why !== undefined) {
             // The client has retried often enough.
-            this.#fail(digest, `the registry took the DELETE, but no read can tell whether it worked: ${why}`);
+            this.#fail(digest, confirmation_unread(why));
         }
         else if (!this.#absent.has(digest)) {
-            const round = (this.#rounds.get(digest) ?? 0) + 1;
-            this.#rounds.set(digest, round);
-            const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
-            if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
-                this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
-            }
+            this.#endRound(digest);
+        }
+    }
+    #noteAbsent(digest) {
+        this.#absent.add(digest);
+        this.#doubtful.delete(digest);
+    }
+    /** It was still there. */
+    #endRound(digest) {
+        const round = (this.#rounds.get(digest) ?? 0) + 1;
+        this.#rounds.set(digest, round);
+        const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
+        if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+            this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
         }
     }
 }
@@ -64518,7 +65972,7 @@ class Deletion {
         this.#pending.set(digest, task);
         return task;
     }
-    async #remove({ digest, after }) {
+    async #remove({ digest, after, reason }) {
         const { confirmation, isOver } = this.#options;
         // They stand earlier in the list, so each has begun, or this run does not delete it.
         await Promise.all(after.map((before) => this.#pending.get(before) ?? Promise.resolve()));
@@ -64537,7 +65991,15 @@ class Deletion {
             this.#waiting.add(digest);
             return undefined;
         }
+        if (this.#isKept(standing)) {
+            return { kind: 'kept', reason: reasonWith(standing, reason) };
+        }
         return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
+    }
+    /** Whether it stays, and that is no failure. */
+    #isKept(digest) {
+        const kind = this.#options.fates.get(digest)?.kind;
+        return kind === 'undeletable' || kind === 'kept';
     }
     async #delete(digest) {
         const { repository, deleter, tagsOf, confirmation, isOver } = this.#options;
@@ -64567,6 +66029,9 @@ class Deletion {
         }
         const why = failureMessage(error);
         const kind = error instanceof RegistryError ? error.kind : undefined;
+        if (kind === 'undeletable') {
+            return { kind, why };
+        }
         if (kind !== undefined && FINAL.includes(kind)) {
             this.#calledOff = 'not tried: the registry refused another delete in this repository';
             return { kind: 'failed', why };
@@ -64585,6 +66050,86 @@ class Deletion {
         }
         return undefined;
     }
+}
+/** Why an orphan stays with one that has to go before it and can't. */
+function reasonWith(of, reason) {
+    if (reason.kind === 'digest-tag') {
+        return { kind: 'digest-tag', tag: reason.tag, of };
+    }
+    return { kind: reason.kind === 'referrer' ? 'referrer' : 'child', of };
+}
+
+;// CONCATENATED MODULE: ./src/run/server-undo.ts
+
+/** The most reads of a manifest that the registry has restored: what it lists and serves may lag. */
+const server_undo_MOST_READS = 5;
+/** Milliseconds between them. */
+const server_undo_PAUSE = 1000;
+class ServerUndo {
+    #restorer;
+    #repository;
+    #clock;
+    #restorable;
+    constructor(restorer, repository, clock) {
+        this.#restorer = restorer;
+        this.#repository = repository;
+        this.#clock = clock;
+    }
+    /**
+     * @param isBack reads the manifest
+     * @returns why it is not back, in words that are safe to print; `undefined` when it is
+     */
+    async restore(id, isBack) {
+        let refusal;
+        try {
+            await this.#restorer.restore(this.#repository, id);
+        }
+        catch (error) {
+            refusal = failureMessage(error);
+        }
+        // A request that failed may have been carried out.
+        const most = refusal === undefined ? server_undo_MOST_READS : 1;
+        for (let read = 1; read <= most; read += 1) {
+            if (read > 1) {
+                await this.#clock.sleep(server_undo_PAUSE);
+            }
+            if (await isSo(isBack)) {
+                return undefined;
+            }
+        }
+        return refusal ?? 'the registry took the restore, and the manifest could not be read after it';
+    }
+    /**
+     * Finds out the same without a change. The registry is asked once for all that it can restore.
+     *
+     * @returns why it can't be restored so; `undefined` when it can
+     */
+    async whyNot(id) {
+        this.#restorable ??= this.#restorer.restorable(this.#repository);
+        try {
+            const isListed = (await this.#restorable).has(id);
+            return isListed ? undefined : "the registry's own restore doesn't offer it any more";
+        }
+        catch (error) {
+            return failureMessage(error);
+        }
+    }
+}
+/** A read that fails is one that doesn't find it, and may be repeated. */
+async function isSo(isBack) {
+    try {
+        return await isBack();
+    }
+    catch (error) {
+        if (error instanceof RequestFailure) {
+            return false;
+        }
+        throw error;
+    }
+}
+/** @returns `undefined` where the registry has none */
+function undoAt(restorer, repository, clock) {
+    return restorer && new ServerUndo(restorer, repository, clock);
 }
 
 ;// CONCATENATED MODULE: ./src/run/verify.ts
@@ -64773,11 +66318,13 @@ function childrenOf(manifest) {
 
 
 
+
 /** A restored manifest may need more, which another push has begun to use meanwhile. */
 const heal_MOST_ROUNDS = 3;
 /** @returns in `broken` also those that had to be restored with others, and could not be */
 async function heal({ inventory, tried, usedAgain, lost }, options) {
     const graph = buildGraph(inventory);
+    const undo = undoAt(options.restorer, inventory.repository, options.clock);
     const restored = new Set();
     /** manifests whose tags were deleted with them */
     const gone = new Set([...tried].filter((digest) => !usedAgain.has(digest)));
@@ -64792,7 +66339,7 @@ async function heal({ inventory, tried, usedAgain, lost }, options) {
         const result = await restoreRepository(inventory.repository, lost
             .filter(({ digest }) => needed.has(digest) && restorable.has(digest))
             // People have moved or removed the tags that pointed at it once.
-            .map((each) => ({ ...each, formerTags: [] })), { ...options, absent: inventory.absent });
+            .map((each) => ({ ...each, formerTags: [] })), { ...options, undo, absent: inventory.absent });
         result.restored.forEach((digest) => restored.add(digest));
         for (const digest of [...result.restored, ...result.standing]) {
             restorable.delete(digest);
@@ -64900,6 +66447,7 @@ function condemnedOf({ inventory, plan, bodies }) {
             repository: plan.repository,
             digest,
             mediaType: inventory.manifests.get(digest)?.mediaType ?? '',
+            id: inventory.listing?.get(digest)?.id,
             tags,
             ...(formerTags.length === 0 ? {} : { formerTags }),
             ...(past?.everInUse === true ? { unusedSince: past.since } : {}),
@@ -64955,7 +66503,7 @@ function joined(first, later) {
  * Milliseconds. A tag that comes after a recheck may name what is deleted since. So the next recheck follows after this
  * time, or after this many times the duration of a recheck if that is longer (docs/how-it-decides.md).
  */
-const RECHECK_EVERY = 10_000;
+const sweep_RECHECK_EVERY = 10_000;
 const RECHECK_TIMES = 2;
 /** The most rechecks in a row that bring no delete to its end, and the most tries of a single delete. */
 const MOST_RECHECKS = 5;
@@ -65009,22 +66557,41 @@ class Sweep {
         return { fates: this.#fates, broken, unverified };
     }
     async #deleteAll() {
-        while (this.#open().length > 0 || this.#confirmation.isOpen()) {
+        const { list } = this.#options;
+        for (this.#postpone(); this.#isUnfinished(); this.#postpone()) {
             if (this.#isStopped()) {
                 this.#giveUp(STOPPED);
                 break;
             }
+            const settled = this.#fates.size;
             await this.#recheckAndDelete();
-            await this.#confirmation.askAll();
-            // Another recheck follows: somebody may have pushed them again.
-            if (this.#confirmation.isOpen()) {
+            if (list === undefined) {
+                await this.#confirmation.askAll();
+            }
+            // Another recheck follows: somebody may have pushed them again. It reads the list that tells what is gone.
+            const goesOn = list !== undefined && this.#fates.size > settled && this.#open().length > 0;
+            if (this.#confirmation.isOpen() && !goesOn) {
                 await this.#confirmation.pause();
             }
         }
         return true;
     }
+    #isUnfinished() {
+        return this.#open().length > 0 || this.#confirmation.isOpen();
+    }
+    /** When the quota is used up, a later run goes on. */
+    #postpone() {
+        const left = this.#options.budget?.left(this.#plan.repository);
+        if (left?.deletes === 0) {
+            const { until } = left;
+            this.#open().forEach((digest) => this.#settle(digest, { kind: 'postponed', until }));
+        }
+    }
+    #isSpent() {
+        return this.#options.budget?.left(this.#plan.repository)?.deletes === 0;
+    }
     async #recheckAndDelete() {
-        const { clock } = this.#options;
+        const { clock, deleter } = this.#options;
         const began = clock.now();
         const settled = this.#fates.size;
         const fresh = await this.#recheck.read(this.#fates);
@@ -65034,9 +66601,11 @@ class Sweep {
             this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
             return;
         }
+        this.#confirmation.learn(fresh.inventory.listing);
         this.#keep(fresh);
         await this.#saveNewTags(fresh);
-        const until = clock.now() + Math.max(RECHECK_EVERY, RECHECK_TIMES * (clock.now() - began));
+        const every = deleter.recheckEvery ?? sweep_RECHECK_EVERY;
+        const until = clock.now() + Math.max(every, RECHECK_TIMES * (clock.now() - began));
         await this.#delete(fresh, until);
         this.#recheck.finish(fresh, this.#fates);
         // A delete that waits for a slow one of the registry is not stuck.
@@ -65103,7 +66672,7 @@ class Sweep {
             tagsOf: tagsIn(inventory),
             fates: this.#fates,
             confirmation: this.#confirmation,
-            isOver: () => this.#isStopped() || this.#options.clock.now() >= until,
+            isOver: () => this.#isStopped() || this.#options.clock.now() >= until || this.#isSpent(),
             mayWait: (digest) => {
                 const tries = (this.#tries.get(digest) ?? 0) + 1;
                 this.#tries.set(digest, tries);
@@ -65208,9 +66777,8 @@ class Cleaning {
         this.#named = named;
         this.#tools = tools;
         const { transport, quote } = tools;
-        const { send, granted } = transport;
-        this.#registry = openRegistry(settings, { send, granted, quote });
-        this.#closing = openRegistry(settings, { send: closing(send), granted, quote });
+        this.#registry = openRegistry(settings, { ...transport, quote });
+        this.#closing = openRegistry(settings, { ...transport, send: closing(transport.send), quote });
         this.#backup = openBackup(settings.backupDirectory);
     }
     async run() {
@@ -65314,12 +66882,16 @@ class Cleaning {
     async #sweepAll(toSweep, options, memory, settled) {
         const { clock, stop } = this.#tools;
         const { verify, registry, concurrency } = this.#settings;
+        const { lister } = this.#closing;
         const sweeping = {
             ...options,
             deleter: this.#registry.deleter,
             pusher: this.#registry.pusher,
             // A stopped run still confirms its deletes: otherwise nobody would know.
             isThere: (repository, digest) => this.#closing.reader.isThere(repository, digest),
+            list: lister?.confirmsDeletes === true ? (name) => lister.manifests(name) : undefined,
+            budget: this.#registry.budget,
+            restorer: this.#registry.restorer,
             save: (manifests) => {
                 const [origin, savedAt] = [registry.origin, clock.now()];
                 return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));
@@ -65551,6 +67123,7 @@ class Findings {
 
 
 
+
 /** The most repositories or files that a message names. */
 const restore_FEW = 5;
 /** The most bytes of manifests that are restored at a time. Once parsed, they need several times as much memory. */
@@ -65562,7 +67135,7 @@ const BATCH_BYTES = 64 * 1024 * 1024;
 async function restoreBackup(settings, { transport, progress, quote, stop }) {
     const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
     const backup = await readBackup(restoreFrom, registry.origin);
-    const { reader, pusher } = openRegistry(settings, { ...transport, quote });
+    const { reader, pusher, restorer } = openRegistry(settings, { ...transport, quote });
     await reader.ping();
     const byRepository = new Map();
     for (const entry of backup.entries) {
@@ -65586,10 +67159,14 @@ async function restoreBackup(settings, { transport, progress, quote, stop }) {
             break;
         }
         progress.expect(entries.length);
+        const undo = undoAt(restorer, repository, transport.clock);
+        const earlier = new Set();
+        const options = { reader, concurrency, undo, earlier, ...(dryRun ? {} : { pusher }) };
         const parts = [];
         for await (const lost of batches(entries, backup)) {
-            const options = { reader, concurrency, ...(dryRun ? {} : { pusher }) };
-            parts.push(await restoreRepository(repository, lost, options));
+            const part = await restoreRepository(repository, lost, options);
+            part.restored.forEach((digest) => earlier.add(digest));
+            parts.push(part);
             lost.forEach(() => progress.done());
         }
         restored.push(joinRestored(repository, parts));
@@ -65698,9 +67275,11 @@ function fewOf(names) {
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
+const WARNINGS = 'Warnings';
 const REFUSALS = 'What would hold a real run back';
 /** Longer than any useful sentence of a registry. */
 const main_QUOTE = 300;
@@ -65770,10 +67349,11 @@ async function main() {
     }
 }
 async function connect(settings, log, stop, mask) {
-    const { registry, login } = settings;
-    const credentials = login === undefined
-        ? await readDockerCredentials(registry, process.env)
-        : { kind: 'basic', ...login };
+    if (settings.githubToken !== undefined) {
+        // The registry may never see it, but the API does.
+        mask(settings.githubToken);
+    }
+    const credentials = await login_credentialsOf(settings, process.env);
     return createTransport({
         ...settings,
         credentials,
@@ -65820,7 +67400,8 @@ async function report(finished, settings, log, redact) {
         repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
     }
     log.info(ledgerSentence(read));
-    [...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
+    [...quotaWarnings(read), ...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
+    annotate(read.repositories.flatMap(undeletableWarnings), 'warning', log, WARNINGS);
     const { reportFile, planFile } = settings;
     const noPlan = (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
         (await tryToWrite('plan-file', planFile, planLines(read, redact)));

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { credentialsOf, readGithubToken } from '../../src/action/login.js';
+import { ghcr } from '../../src/registry/families/ghcr/ghcr.js';
+import type { GitHub } from '../../src/registry/registry.js';
 import { OF_GITHUB, OTHER } from '../support/builders/families.js';
 import { noteMistakes } from '../support/builders/mistakes.js';
 import { startRunner, type Runner } from '../support/scenes/runner.js';
@@ -19,10 +21,18 @@ afterEach(() => {
 const TOKEN = 'ghs_t0ken';
 
 describe('github-token', () => {
-  function read(token: string, family = OF_GITHUB) {
+  const HOME = { server: new URL('https://github.com'), api: new URL('https://api.github.com') };
+  const place = { registry: undefined, github: undefined, apiUrl: undefined };
+
+  function read(
+    token: string,
+    family = OF_GITHUB,
+    more: Partial<{ github: GitHub; apiUrl: URL }> = {},
+  ) {
     const { noted, mistake } = noteMistakes();
     runner.inputs({ 'github-token': token });
-    return { token: readGithubToken(family, mistake), noted };
+    const registry = new URL('https://ghcr.io');
+    return { token: readGithubToken({ ...place, registry, family, ...more }, mistake), noted };
   }
 
   it('is for the registry of GitHub', () => {
@@ -33,7 +43,7 @@ describe('github-token', () => {
   it('goes to no other registry', () => {
     expect(read(TOKEN, OTHER)).toEqual({ token: undefined, noted: [] });
     const { mistake } = noteMistakes();
-    expect(readGithubToken(undefined, mistake)).toBeUndefined();
+    expect(readGithubToken({ ...place, family: undefined }, mistake)).toBeUndefined();
   });
 
   it.each([
@@ -58,6 +68,32 @@ describe('github-token', () => {
       expect(runner.printed()).toMatch(/^::add-mask::/);
     },
   );
+
+  describe('on the runner of another GitHub', () => {
+    const github = {
+      server: new URL('https://git.example.com'),
+      api: new URL('https://git.example.com/api/v3'),
+    };
+
+    it('is a mistake where it is the token of the job', () => {
+      expect(read(TOKEN, ghcr, { github })).toEqual({
+        token: undefined,
+        noted: [
+          {
+            input: 'github-token',
+            takes:
+              "a personal access token for api.github.com: the job's own token is one of git.example.com",
+          },
+        ],
+      });
+    });
+
+    it('is taken where it is personal, where the API is named, and where both are the same', () => {
+      expect(read('ghp_t0ken', ghcr, { github }).noted).toEqual([]);
+      expect(read(TOKEN, ghcr, { github, apiUrl: HOME.api }).noted).toEqual([]);
+      expect(read(TOKEN, ghcr, { github: HOME }).noted).toEqual([]);
+    });
+  });
 
   it('may be anything for a registry that never sees it', () => {
     expect(read('two words', OTHER).noted).toEqual([]);

@@ -3,12 +3,6 @@
  * ever broken, the next run ends where an undisturbed one does, and what the killed run saved gives back all that
  * was there before it, byte for byte.
  */
-import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { gunzipSync } from 'node:zlib';
-
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 
 import {
@@ -24,20 +18,27 @@ import {
 import { LEDGER } from '../support/clients/ledger.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import {
+  copyOfState,
   emptyState,
-  parseBody,
+  loadState,
   repositoryOf,
   type RegistryState,
 } from '../support/servers/memory/state.js';
 import { seed, send } from '../support/clients/push.js';
-import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import {
+  Killing,
+  playRun,
+  type Kill,
+  type KillServer,
+  type Played,
+} from '../support/scenes/kills.js';
 
 // Hundreds of processes on a small machine that others use, too.
 jest.setTimeout(300_000);
 
 const APP = 'team/app';
 /** So many processes at a time, each with a registry of its own. */
-const BENCHES = 2;
+const SERVERS = 2;
 
 const shared = image('shared', { platform: LINUX_ARM64 });
 const first = index([image('first'), shared]);
@@ -71,7 +72,7 @@ function yesterday(): RegistryState {
 
 /** What happened since. */
 function today(before: RegistryState): RegistryState {
-  const state = clone(before);
+  const state = copyOfState(before);
   seed(state, APP, second, 'latest');
   about(state, second);
   const { manifests, tags } = repositoryOf(state, APP);
@@ -92,153 +93,42 @@ const INPUTS = {
 };
 const ORPHANS = 11;
 
-function clone({ repositories, blobs }: RegistryState): RegistryState {
+type Server = KillServer<RegistryState> & Pick<MemoryRegistry, 'stop'>;
+
+async function start(): Promise<Server> {
+  const registry = await startMemoryRegistry();
+  const { state } = registry;
   return {
-    repositories: new Map(
-      [...repositories].map(([name, each]) => [
-        name,
-        {
-          ...each,
-          tags: new Map(each.tags),
-          manifests: new Map(each.manifests),
-          blobs: new Set(each.blobs),
-        },
-      ]),
-    ),
-    blobs: new Map(blobs),
+    inputs: { 'registry-url': registry.url },
+    state,
+    snapshot: () => copyOfState(state),
+    load: (snapshot) => {
+      loadState(state, snapshot);
+    },
+    intercept: (interceptor) => {
+      registry.intercept(({ method, path }) => interceptor?.(method, path));
+    },
+    settle: async () => {
+      await send(registry, { method: 'GET', path: '/v2/' });
+    },
+    stop: () => registry.stop(),
   };
 }
 
-/** What users have there: type and bytes by digest, and what each tag names. */
-function usersIn(state: RegistryState): unknown {
-  const { manifests, tags } = repositoryOf(state, APP);
-  return {
-    manifests: Object.fromEntries(
-      [...manifests].map(([digest, { mediaType, bytes }]) => [
-        digest,
-        `${mediaType} ${bytes.toString()}`,
-      ]),
-    ),
-    tags: Object.fromEntries(tags),
-  };
-}
-
-/** What each entry of the ledger says of which manifest: its digest and status. */
-function memoryIn(state: RegistryState): string[][] {
-  const { tags, manifests } = repositoryOf(state, LEDGER);
-  return [...tags.values()].map((digest) => {
-    const layer = parseBody(manifests.get(digest)?.bytes ?? Buffer.from('{}')).layers?.[0];
-    const text = gunzipSync(state.blobs.get(layer?.digest ?? '') ?? Buffer.alloc(0)).toString();
-    const entry = JSON.parse(text) as { manifests: { digest: string; status: string }[] };
-    return entry.manifests.map((each) => `${each.digest} ${each.status}`).sort();
-  });
-}
-
-/** What a pull of anything there would miss: manifests, children of any index, blobs. */
-function brokenIn(state: RegistryState): string[] {
-  const { tags, manifests, blobs } = repositoryOf(state, APP);
-  const wrongs: string[] = [];
-  for (const [tag, digest] of tags) {
-    if (!manifests.has(digest)) {
-      wrongs.push(`tag ${tag} names ${digest}, which is gone`);
-    }
-  }
-  for (const [digest, { bytes }] of manifests) {
-    const { config = {}, layers = [], manifests: entries } = parseBody(bytes);
-    const lost = (entries ?? [config, ...layers]).filter(({ digest: named = '' }) =>
-      entries === undefined ? !blobs.has(named) || !state.blobs.has(named) : !manifests.has(named),
-    );
-    wrongs.push(...lost.map((each) => `${digest} lacks ${String(each.digest)}`));
-  }
-  return wrongs;
-}
-
-interface Kill {
-  /** from 1 */
-  readonly n: number;
-  readonly when: 'before' | 'after';
-}
-
-interface Played {
-  readonly run: ActionRun;
-  /** what the run left */
-  readonly state: RegistryState;
-  /** the requests of the run, in order */
-  readonly requests: readonly string[];
-}
-
-/** A registry of its own, into which one state after the other is put. */
-class Bench {
-  readonly #registry: MemoryRegistry;
-
-  constructor(registry: MemoryRegistry) {
-    this.#registry = registry;
-  }
-
-  async play(
-    state: RegistryState,
-    inputs: Readonly<Record<string, string>>,
-    kill?: Kill,
-  ): Promise<Played> {
-    const registry = this.#registry;
-    const { repositories, blobs } = clone(state);
-    registry.state.repositories.clear();
-    registry.state.blobs.clear();
-    repositories.forEach((each, name) => registry.state.repositories.set(name, each));
-    blobs.forEach((each, digest) => registry.state.blobs.set(digest, each));
-    const requests: string[] = [];
-    const killer = new AbortController();
-    registry.intercept(async ({ method, path: asked }) => {
-      requests.push(`${method} ${asked}`);
-      if (requests.length !== kill?.n) {
-        return undefined;
-      }
-      const end = async () => {
-        killer.abort();
-        await running;
-      };
-      if (kill.when === 'after') {
-        return { kind: 'pass', after: end };
-      }
-      await end();
-      return { kind: 'reset' };
-    });
-    const running = runAction(
-      { 'registry-url': registry.url, ...inputs },
-      { killer: killer.signal },
-    );
-    const run = await running;
-    registry.intercept();
-    // What the process had sent beside the one at which it died is carried out before this is answered.
-    await send(registry, { method: 'GET', path: '/v2/' });
-    return { run, state: clone(registry.state), requests };
-  }
-
-  stop(): Promise<void> {
-    return this.#registry.stop();
-  }
-}
-
-let benches: Bench[];
-let before: RegistryState;
-let undisturbed: Played;
-const directories: string[] = [];
-
-function directory(): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'kill-'));
-  directories.push(made);
-  return path.join(made, 'backup');
-}
+let servers: Server[];
+let before: Played<RegistryState>;
+let undisturbed: Played<RegistryState>;
+const killing = new Killing<RegistryState>({ repository: APP, ledger: LEDGER, inputs: INPUTS });
 
 beforeAll(async () => {
-  benches = await Promise.all(
-    Array.from({ length: BENCHES }, async () => new Bench(await startMemoryRegistry())),
-  );
-  const [bench] = benches as [Bench];
-  const seen = await bench.play(yesterday(), INPUTS);
+  servers = await Promise.all(Array.from({ length: SERVERS }, start));
+  const [server] = servers as [Server];
+  const seen = await playRun(server, yesterday(), INPUTS);
   expect(seen.run).toMatchObject({ exitCode: 0, outputs: { 'deleted-count': '0' } });
-  before = today(seen.state);
-  undisturbed = await bench.play(before, { ...INPUTS, 'backup-dir': directory() });
+  const state = today(seen.state);
+  before = { ...seen, state, snapshot: state };
+  const inputs = { ...INPUTS, 'backup-dir': killing.directory() };
+  undisturbed = await playRun(server, state, inputs);
   expect(undisturbed.run).toMatchObject({
     exitCode: 0,
     outputs: { 'deleted-count': String(ORPHANS) },
@@ -246,104 +136,29 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await Promise.all(benches.map((bench) => bench.stop()));
-  directories.forEach((each) => {
-    rmSync(each, { recursive: true, force: true });
-  });
+  await Promise.all(servers.map((server) => server.stop()));
+  killing.clear();
 });
-
-/** What a backup holds, without the times. */
-function savedIn(backup: string): string[] {
-  try {
-    const files = readdirSync(backup, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => path.join(entry.parentPath, entry.name).slice(backup.length));
-    const lines = readFileSync(path.join(backup, 'index.jsonl'), 'utf8').split('\n');
-    return [...files, ...lines.map((line) => line.replace(/"savedAt":"[^"]*",/, ''))].sort();
-  } catch {
-    return [];
-  }
-}
-
-/** What comes after a killed run, from the state and the backup that it left. @returns what went wrong */
-async function aftermath(bench: Bench, left: RegistryState, backup: string): Promise<string[]> {
-  const wrongs: string[] = [];
-  const check = (what: string, test: () => void) => {
-    try {
-      test();
-    } catch (error) {
-      wrongs.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  };
-  check('right after the kill', () => {
-    expect(brokenIn(left)).toEqual([]);
-    expect(usersIn(left)).toMatchObject(usersIn(undisturbed.state) as object);
-  });
-  const next = await bench.play(left, { ...INPUTS, 'backup-dir': directory() });
-  check('after the next run', () => {
-    expect(next.run.log).not.toContain('::error');
-    expect(next.run.exitCode).toBe(0);
-    expect(usersIn(next.state)).toEqual(usersIn(undisturbed.state));
-    // What is gone is leaving for a run longer, or not, by which of the two found it so.
-    const lasting = (state: RegistryState) =>
-      memoryIn(state).map((entry) => entry.filter((each) => !/ (leaving|deleted)$/.test(each)));
-    expect(lasting(next.state)).toEqual(lasting(undisturbed.state));
-  });
-  if (savedIn(backup).length === 0) {
-    check('without a backup', () => {
-      expect(usersIn(left)).toEqual(usersIn(before));
-    });
-    return wrongs;
-  }
-  const back = await bench.play(left, { 'restore-from': backup });
-  check('after the restore', () => {
-    expect(back.run.log).not.toContain('::error');
-    expect(back.run.exitCode).toBe(0);
-    expect(usersIn(back.state)).toEqual(usersIn(before));
-  });
-  return wrongs;
-}
-
-/** What came of each state and backup that a kill left: from the same, the same comes again. */
-const judged = new Map<string, Promise<string[]>>();
-
-async function judge(bench: Bench, kill: Kill): Promise<string[]> {
-  const backup = directory();
-  const { run, state, requests } = await bench.play(
-    before,
-    { ...INPUTS, 'backup-dir': backup },
-    kill,
-  );
-  const left = [usersIn(state), memoryIn(state), savedIn(backup)];
-  const key = createHash('sha256').update(JSON.stringify(left)).digest('hex');
-  const found = judged.get(key) ?? aftermath(bench, state, backup);
-  judged.set(key, found);
-  const wrongs = run.exitCode === null ? await found : ['it was not killed', ...(await found)];
-  const { n, when } = kill;
-  return wrongs.map(
-    (wrong) => `${when} request ${String(n)}, ${String(requests[n - 1])}: ${wrong}`,
-  );
-}
 
 it.each(['before', 'after'] as const)(
   'kill-recovers: a run that is killed right %s any of its requests breaks nothing, and can be completed or restored',
   async (when) => {
     const kills = undisturbed.requests.map((_, earlier): Kill => ({ n: earlier + 1, when }));
     const wrongs: string[] = [];
-    const work = async (bench: Bench) => {
+    const work = async (server: Server) => {
       for (let kill = kills.shift(); kill !== undefined; kill = kills.shift()) {
-        wrongs.push(...(await judge(bench, kill)));
+        wrongs.push(...(await killing.judge(server, kill, before, undisturbed)));
       }
     };
-    await Promise.all(benches.map(work));
+    await Promise.all(servers.map(work));
     expect(wrongs).toEqual([]);
   },
 );
 
 it('kill-recovers: a run that was not killed can be restored', async () => {
-  const [bench] = benches as [Bench];
+  const [server] = servers as [Server];
   const backup = undisturbed.run.outputs['backup-dir'] ?? '';
-  const { run, state } = await bench.play(undisturbed.state, { 'restore-from': backup });
+  const { run, state } = await playRun(server, undisturbed.state, { 'restore-from': backup });
   expect(run).toMatchObject({ exitCode: 0, outputs: { 'restored-count': String(ORPHANS) } });
-  expect(usersIn(state)).toEqual(usersIn(before));
+  expect(killing.users(state)).toEqual(killing.users(before.state));
 });

@@ -249,7 +249,7 @@ describe('lists of eight repositories at once', () => {
     [
       'of 60 MB of tags',
       (n) => `"v${String(n).padStart(50, '0')}"`,
-      'more than this program reads',
+      'which no list of a registry does',
     ],
     [
       'of 60 MB of two tags',

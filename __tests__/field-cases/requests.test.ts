@@ -1,11 +1,25 @@
-/** What certainty costs: the requests of the bundled action on real registries, one by one. */
-import { beforeEach, expect, it } from '@jest/globals';
+/**
+ * What certainty costs: the requests of the bundled action on real registries, one by one; and on the simulator of GHCR
+ * how many there are of each kind.
+ */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { image, APP } from '../support/builders/build.js';
+import {
+  APP,
+  attestation,
+  image,
+  index,
+  LINUX_AMD64,
+  LINUX_ARM64,
+  type Content,
+} from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { LEDGER } from '../support/clients/ledger.js';
-import { cleanAtOnce } from '../support/clients/run-action.js';
-import { push } from '../support/clients/push.js';
+import { expectQuiet } from '../support/clients/outcome.js';
+import { clean, cleanAtOnce } from '../support/clients/run-action.js';
+import { push, seed } from '../support/clients/push.js';
+import { startGhcr, type Ghcr } from '../support/servers/ghcr/ghcr.js';
+import { JOB_TOKEN } from '../support/servers/ghcr/options.js';
 import { realRegistries } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import type { Relay } from '../support/servers/relay.js';
@@ -102,3 +116,85 @@ for (const kind of distributions) {
     });
   });
 }
+
+describe('a run on GHCR', () => {
+  /** More than a hundred versions, so that the list has two pages. */
+  const TAGS = 20;
+  const ORPHANS = 2;
+  /** of an index of two platforms and two attestations */
+  const EACH = 5;
+  let ghcr: Ghcr;
+
+  function built(name: string): Content {
+    const platforms = [LINUX_AMD64, LINUX_ARM64].map((platform) => image(name, { platform }));
+    return index([...platforms, ...platforms.map((platform) => attestation(name, platform))]);
+  }
+
+  beforeEach(async () => {
+    ghcr = await startGhcr();
+    for (let n = 0; n < ORPHANS; n += 1) {
+      seed(ghcr.state, 'acme/app', built(`orphan ${n}`));
+    }
+    for (let n = 0; n < TAGS; n += 1) {
+      seed(ghcr.state, 'acme/app', built(`current ${n}`), `v${n}`);
+    }
+  });
+
+  afterEach(async () => ghcr.stop());
+
+  interface Asked {
+    readonly rest: number;
+    readonly registry: number;
+    readonly reads: number;
+  }
+
+  async function ask(inputs: Readonly<Record<string, string>>, deleted: number): Promise<Asked> {
+    ghcr.requests.length = 0;
+    ghcr.apiRequests.length = 0;
+    const run = await clean(ghcr, {
+      'registry-type': 'ghcr',
+      'api-url': ghcr.api,
+      'github-token': JOB_TOKEN,
+      repositories: 'acme/app',
+      ...inputs,
+    });
+    expectQuiet(run, { 'deleted-count': String(deleted) });
+    return {
+      rest: ghcr.apiRequests.length,
+      registry: ghcr.requests.length,
+      reads: ghcr.requests.filter(
+        ({ method, path }) => method === 'GET' && path.includes('/manifests/'),
+      ).length,
+    };
+  }
+
+  /** Two pages, and both again, since either may have shifted. */
+  const LIST = 4;
+  /** of the owner, who is an organization or a user */
+  const REST = 1 + LIST;
+  /** The list of a hundred versions is one page, which is read again. */
+  const CLEAN_REST = 3;
+  /** the ping without and with a login, a token for it and one for the package, and the list of tags */
+  const REGISTRY = 5;
+  const ledger = { 'ledger-repository': 'acme/ledger' };
+
+  it('reads each version once, where something is an orphan', async () => {
+    const reads = (TAGS + ORPHANS) * EACH;
+    const asked = await ask({ 'dry-run': 'true' }, 0);
+    expect(asked).toEqual({ rest: REST, registry: REGISTRY + reads, reads });
+  });
+
+  it('reads what the tags point at and nothing else, once the package is clean', async () => {
+    await ask({}, ORPHANS * EACH);
+    const asked = await ask({}, 0);
+    expect(asked).toEqual({ rest: CLEAN_REST, registry: REGISTRY + TAGS, reads: TAGS });
+  });
+
+  it('reads no manifest that an earlier run with a ledger has read', async () => {
+    await ask(ledger, ORPHANS * EACH);
+    expect(await ask(ledger, 0)).toMatchObject({ rest: CLEAN_REST, reads: 0 });
+    seed(ghcr.state, 'acme/app', built('new'), 'new');
+    // Its platforms and attestations name nothing that matters while all is in use.
+    expect(await ask(ledger, 0)).toMatchObject({ reads: 1 });
+  });
+});

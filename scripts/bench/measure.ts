@@ -31,10 +31,18 @@ const Report = v.object({
 const Replayed = v.object({ milliseconds: v.number(), statuses: v.record(v.string(), v.number()) });
 export const Usage = v.object({ cpu: v.number(), memory: v.number() });
 
+export interface ActionOptions {
+  /** added to the environment */
+  readonly env?: Readonly<Record<string, string>>;
+  /** sends SIGTERM, as a cancelled job gets: the run is then allowed to fail */
+  readonly stop?: AbortSignal;
+}
+
 export interface Stopwatch {
   /** @throws Error with the log when the action failed */
   action(
     inputs: Readonly<Record<string, string>>,
+    options?: ActionOptions,
   ): Promise<Measured & { readonly orphans: number; readonly deleted: number }>;
   /** @throws Error when the answers were not those that the job expects */
   replay(job: Job, expected: Readonly<Record<string, number>>): Promise<Measured>;
@@ -79,11 +87,20 @@ export function createStopwatch(directory: string): Stopwatch {
     v.parse(Usage, JSON.parse(readFileSync(usage, 'utf8')));
 
   return {
-    async action(inputs) {
+    async action(inputs, { env: more, stop } = {}) {
       const start = performance.now();
-      const run = await runAction(inputs, { script, nodeArguments: ['--import', preload], env });
+      const run = await runAction(inputs, {
+        script,
+        nodeArguments: ['--import', preload],
+        env: { ...env, ...more },
+        onStart: (send) => {
+          stop?.addEventListener('abort', () => {
+            send('SIGTERM');
+          });
+        },
+      });
       const end = performance.now();
-      if (run.exitCode !== 0) {
+      if (run.exitCode !== 0 && stop?.aborted !== true) {
         throw new Error(`the action exited ${String(run.exitCode)}:\n${run.log.slice(-2000)}`);
       }
       const { requests, startedAt, finishedAt, totals } = v.parse(Report, run.report);

@@ -1,20 +1,9 @@
 /** The words and tables of the results, as Markdown that reads as well in a terminal. Pure. */
 import prettyBytes from 'pretty-bytes';
 
+import { count, renderTable, seconds } from './markdown.js';
 import type { Measured } from './measure.js';
 import type { Size } from './seed.js';
-
-export interface Machine {
-  readonly processor: string;
-  readonly cores: number;
-  /** bytes */
-  readonly memory: number;
-  readonly node: string;
-  readonly system: string;
-  readonly registry: string;
-  /** ISO 8601 */
-  readonly date: string;
-}
 
 export interface Scan {
   readonly gracePeriod: string;
@@ -34,7 +23,8 @@ export interface Sweep {
 }
 
 export interface Results {
-  readonly machine: Machine;
+  /** the sentence begins with it */
+  readonly machine: string;
   readonly size: Size;
   readonly scans: readonly Scan[];
   readonly sweep: Sweep;
@@ -43,9 +33,7 @@ export interface Results {
 export function renderResults({ machine, size, scans, sweep }: Results): string {
   const { repositories, tags, orphans } = size;
   return [
-    `Measured on ${machine.date} on ${machine.processor}, ${count(machine.cores)} cores, ` +
-      `${prettyBytes(machine.memory, { binary: true })} of memory, ${machine.system}, Node ${machine.node}; ` +
-      `${machine.registry}, on the same machine. ${count(repositories)} repositories of ${count(tags)} tags ` +
+    `${machine}, on the same machine. ${count(repositories)} repositories of ${count(tags)} tags ` +
       `and ${count(orphans)} orphans each: ${count(repositories * tags)} tags and ` +
       `${count(repositories * orphans)} orphans in all.`,
     ...scans.map((scan) => renderScan(scan)),
@@ -111,16 +99,6 @@ function renderSweep({ measured, deleted, byMethod }: Sweep): string {
   );
 }
 
-function renderTable([head = [], ...rows]: readonly (readonly string[])[]): string {
-  const rule = head.map((_, column) => (column === 0 ? '---' : '---:'));
-  const widths = head.map((_, column) =>
-    Math.max(...[head, rule, ...rows].map((row) => (row[column] ?? '').length)),
-  );
-  const line = (row: readonly string[]): string =>
-    `| ${widths.map((width, n) => (n === 0 ? (row[n] ?? '').padEnd(width) : (row[n] ?? '').padStart(width))).join(' | ')} |`;
-  return [head, rule, ...rows].map(line).join('\n');
-}
-
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const [low = 0, high = 0] = [sorted.length - 1, sorted.length].map((n) => sorted[n >> 1]);
@@ -141,12 +119,4 @@ function medians(all: readonly Measured[]): Measured {
 
 function rate({ requests, work }: Measured): number {
   return Math.round((requests / work) * 1000);
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en');
-}
-
-function seconds(milliseconds: number): string {
-  return `${(milliseconds / 1000).toFixed(2)} s`;
 }

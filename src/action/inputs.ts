@@ -71,7 +71,7 @@ function readInputs(
   };
   const login = readLogin(mistake);
   const { family, ...place } = readRegistry(process.env, mistake);
-  const githubToken = readGithubToken(family, mistake);
+  const githubToken = readGithubToken({ ...place, family }, mistake);
   const insecure = read('insecure', 'false', flagOf);
   const dryRun = read('dry-run', 'false', flagOf);
   const ca = readCaFile(core.getInput('ca-file'), mistake);

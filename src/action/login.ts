@@ -3,12 +3,24 @@ import * as core from '@actions/core';
 
 import type { Credentials } from '../http/credentials.js';
 import { readDockerCredentials } from '../http/docker-config.js';
-import type { Family } from '../registry/registry.js';
+import type { Family, GitHub } from '../registry/registry.js';
 import type { Settings } from '../run/settings.js';
 import type { Mistake } from './mistake.js';
 
 /** Any name will do beside a token of GitHub. */
 const NEUTRAL_NAME = 'github-actions';
+
+/** How the tokens of jobs begin. */
+const JOB_TOKEN = 'ghs_';
+
+/** The registry that a token is for. */
+interface TokenPlace {
+  readonly registry: URL | undefined;
+  /** absent: a mistake in the inputs hides it */
+  readonly family: Family | undefined;
+  readonly github: GitHub | undefined;
+  readonly apiUrl?: URL;
+}
 
 /** Reads `username` and `password`. */
 export function readLogin(mistake: Mistake): Settings['login'] {
@@ -36,7 +48,10 @@ export function readLogin(mistake: Mistake): Settings['login'] {
  *
  * @returns `undefined` for every family but GitHub's own: the token goes to no other registry
  */
-export function readGithubToken(family: Family | undefined, mistake: Mistake): string | undefined {
+export function readGithubToken(
+  { registry, family, github, apiUrl }: TokenPlace,
+  mistake: Mistake,
+): string | undefined {
   const token = core.getInput('github-token');
   if (token !== '') {
     core.setSecret(token);
@@ -44,10 +59,18 @@ export function readGithubToken(family: Family | undefined, mistake: Mistake): s
   if (token === '' || family?.isOfGitHub !== true) {
     return undefined;
   }
-  // What can't stand in a header would be quoted by the error of whoever tries. Here it is not.
-  return /^[\x21-\x7e]+$/.test(token)
-    ? token
-    : mistake('github-token', 'one token of GitHub, without spaces or line feeds within');
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    // What can't stand in a header would be quoted by the error of whoever tries. Here it is not.
+    return mistake('github-token', 'one token of GitHub, without spaces or line feeds within');
+  }
+  const api = apiUrl ?? (registry && family.api?.(registry, github));
+  const isElsewhere =
+    apiUrl === undefined && github !== undefined && api?.origin !== github.api.origin;
+  if (isElsewhere && token.startsWith(JOB_TOKEN)) {
+    const takes = `a personal access token for ${String(api?.host)}: the job's own token is one of ${github.server.host}`;
+    return mistake('github-token', takes);
+  }
+  return token;
 }
 
 /**

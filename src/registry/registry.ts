@@ -181,6 +181,11 @@ export interface Lister {
    * account may not see: then it rejects.
    */
   manifests(repository: string): Promise<Listing>;
+  /**
+   * The manifests that were deleted here, as far as the server remembers them: some may be missing, and it never rejects.
+   * Absent: it doesn't tell.
+   */
+  former?(repository: string): Promise<ReadonlySet<Digest>>;
 }
 
 export type Listing = ReadonlyMap<Digest, Listed>;

@@ -100,7 +100,9 @@ export function freedBytes(run: Run): FreedBytes {
     total: sums.reduce(addBytes, 0),
     atMost:
       !run.everyRepositoryScanned ||
-      repositories.some(({ inventory }) => inventory.gaps.length > 0),
+      repositories.some(
+        ({ inventory: { gaps, unread } }) => gaps.length > 0 || unread !== undefined,
+      ),
     byRepository: new Map(
       repositories.map(({ inventory }, owner) => [inventory.repository, sums[owner] ?? 0]),
     ),

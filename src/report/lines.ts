@@ -7,7 +7,7 @@ import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { countRepository } from './totals.js';
-import { age, count, duration, size } from '../text/words.js';
+import { age, count, duration, number, size } from '../text/words.js';
 
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
@@ -26,7 +26,7 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
     return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
   });
   return [
-    `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')} read, ` +
+    `${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')}${readPart(inventory)}, ` +
       count(counts.orphansFound, 'orphan'),
     ...(repair?.restored ?? []).map(
       (digest) =>
@@ -70,4 +70,9 @@ function became(fate: Fate, { fates, refusal }: RepositoryRun, run: Run): string
       }
       return run.settings.dryRun ? 'would not delete' : 'not deleted';
   }
+}
+
+/** How many of a repository's manifests were read. */
+function readPart({ manifests, unread }: RepositoryRun['inventory']): string {
+  return unread === undefined ? ' read' : ` (${number(manifests.size)} of them read)`;
 }

@@ -9,7 +9,7 @@ import { count, number } from '../text/words.js';
 const NOTHING = {
   /** tags that resolved, digest tags too */
   tags: 0,
-  /** that were read: nothing is known of others */
+  /** that were read or are listed: nothing is known of others */
   manifests: 0,
   /** of the plan: also those that the recheck kept */
   orphansFound: 0,
@@ -44,11 +44,12 @@ export const COUNTS = Object.keys(NOTHING) as (keyof Counts)[];
 export function countRepository(repository: RepositoryRun, dryRun: boolean): Counts {
   const { inventory, plan, broken, repair } = repository;
   const judged = judge(repository);
+  const unread = inventory.unread?.size ?? 0;
   const of = (kind: Fate['kind']) => judged.filter(({ fate }) => fate.kind === kind).length;
   const [keptAfterRecheck, refused, restored] = [of('kept'), of('refused'), of('restored')];
   return {
     tags: inventory.tags.size,
-    manifests: inventory.manifests.size,
+    manifests: inventory.manifests.size + unread,
     orphansFound: plan.orphans.length,
     deleted: of('deleted'),
     planned: of('planned'),
@@ -60,7 +61,7 @@ export function countRepository(repository: RepositoryRun, dryRun: boolean): Cou
     refused,
     restored,
     broken: broken.length + (repair?.failed.length ?? 0) + (repair?.failedTags.length ?? 0),
-    kept: plan.keep.length + keptAfterRecheck + restored,
+    kept: plan.keep.length + unread + keptAfterRecheck + restored,
     gaps: inventory.gaps.length,
   };
 }

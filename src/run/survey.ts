@@ -13,6 +13,7 @@ import { protectionIn, someOf } from '../plan/protection.js';
 import type { Survey } from '../plan/survey.js';
 import { coded } from '../text/code.js';
 import { Attempts } from './attempts.js';
+import { FormerManifests } from './former-manifests.js';
 import { perhapsLayers, readLinks } from './layer-links.js';
 import { ListingReading } from './listing-reading.js';
 import { ManifestReading } from './manifest-reading.js';
@@ -66,6 +67,7 @@ class Reading {
   readonly #list: ListingReading;
   readonly #reads: ManifestReading;
   readonly #referrers: ReferrerQuestions;
+  readonly #former: FormerManifests;
   readonly #facts: Map<Digest, ImageFacts>;
   /** digests that were asked for, found or not: none is asked for twice */
   readonly #begun = new Set<Digest>();
@@ -88,6 +90,7 @@ class Reading {
     this.#list = new ListingReading(context);
     this.#reads = new ManifestReading(context, this.#list);
     this.#referrers = new ReferrerQuestions(context);
+    this.#former = new FormerManifests(context);
     this.#tags = new TagReading({
       ...context,
       fetch: (reference) => this.#reads.fetch(reference),
@@ -96,7 +99,7 @@ class Reading {
   }
 
   survey(): Survey {
-    const { repository, known, attempts, policy } = this.#context;
+    const { repository, attempts, policy } = this.#context;
     const { found, absent, bodies, isUntyped } = this.#reads;
     const inventory: Inventory = {
       repository,
@@ -107,7 +110,7 @@ class Reading {
       brokenTags: [...this.#tags.broken].sort(),
       referrers: new Map(this.#referrers.answers),
       facts: new Map(this.#facts),
-      past: known.past,
+      past: this.#former.past(),
       listing: this.#list.listing,
       ...(this.#spared.size === 0 ? {} : { unread: new Set(this.#spared) }),
       links: this.#links,
@@ -219,10 +222,14 @@ class Reading {
    * @returns whether anything was read, so that the plan has to be made again
    */
   async readMore({ inventory, plan }: Survey): Promise<boolean> {
-    if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
+    if (inventory.gaps.length > 0) {
       return false;
     }
+    if (plan.orphans.length === 0) {
+      return this.#former.ask(plan);
+    }
     return (
+      (await this.#former.ask(plan)) ||
       (await this.#readSpared()) ||
       (await this.#readTagsAgain()) ||
       (await this.#checkListing(inventory)) ||

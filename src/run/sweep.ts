@@ -107,25 +107,28 @@ class Sweep {
   }
 
   async #deleteAll(): Promise<true> {
-    while (this.#open().length > 0 || this.#confirmation.isOpen()) {
+    const { list } = this.#options;
+    for (this.#postpone(); this.#isUnfinished(); this.#postpone()) {
       if (this.#isStopped()) {
         this.#giveUp(STOPPED);
         break;
       }
-      this.#postpone();
       const settled = this.#fates.size;
       await this.#recheckAndDelete();
-      const isUnderWay = this.#fates.size > settled && this.#open().length > 0;
-      // Where a list tells, that is read by the next recheck.
-      if (this.#options.list === undefined) {
+      if (list === undefined) {
         await this.#confirmation.askAll();
       }
-      // Another recheck follows: somebody may have pushed them again.
-      if (this.#confirmation.isOpen() && !(isUnderWay && this.#options.list !== undefined)) {
+      // Another recheck follows: somebody may have pushed them again. It reads the list that tells what is gone.
+      const goesOn = list !== undefined && this.#fates.size > settled && this.#open().length > 0;
+      if (this.#confirmation.isOpen() && !goesOn) {
         await this.#confirmation.pause();
       }
     }
     return true;
+  }
+
+  #isUnfinished(): boolean {
+    return this.#open().length > 0 || this.#confirmation.isOpen();
   }
 
   /** When the quota is used up, a later run goes on. */

@@ -21,7 +21,7 @@ const IN_BACKTICKS = /^`([^`]+)`$/u;
 /** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
 /** The code that a message ends with: a span of its own, which nothing before it may swallow. */
-const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
+const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)*\]$/;
 /** The text between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 

@@ -10,6 +10,8 @@ export interface Ends {
   readonly failed: readonly { readonly digest: Digest; readonly why: string }[];
   readonly skipped: readonly { readonly digest: Digest; readonly why: string }[];
   readonly restored: readonly Digest[];
+  readonly undeletable: readonly { readonly digest: Digest; readonly why: string }[];
+  readonly postponed: readonly Digest[];
 }
 
 export const NO_ENDS: Ends = {
@@ -19,11 +21,13 @@ export const NO_ENDS: Ends = {
   failed: [],
   skipped: [],
   restored: [],
+  undeletable: [],
+  postponed: [],
 };
 
 /** The lists as the map that the action has. */
 export function fatesFrom(ends: Partial<Ends>): Map<Digest, Fate> {
-  const { deleted, gone, kept, failed, skipped, restored } = { ...NO_ENDS, ...ends };
+  const { deleted, gone, kept, failed, skipped, restored, undeletable } = { ...NO_ENDS, ...ends };
   return new Map<Digest, Fate>([
     ...deleted.map((digest) => [digest, { kind: 'deleted' }] as const),
     ...restored.map((digest) => [digest, { kind: 'restored' }] as const),
@@ -31,6 +35,8 @@ export function fatesFrom(ends: Partial<Ends>): Map<Digest, Fate> {
     ...kept.map(({ digest, reason }) => [digest, { kind: 'kept', reason }] as const),
     ...failed.map(({ digest, why }) => [digest, { kind: 'failed', why }] as const),
     ...skipped.map(({ digest, why }) => [digest, { kind: 'skipped', why }] as const),
+    ...undeletable.map(({ digest, why }) => [digest, { kind: 'undeletable', why }] as const),
+    ...(ends.postponed ?? []).map((digest) => [digest, { kind: 'postponed', until: 0 }] as const),
   ]);
 }
 
@@ -40,7 +46,7 @@ export function endsOf({ fates, ...rest }: Outcome): Ends & Omit<Outcome, 'fates
     [...fates].flatMap(([digest, fate]) => end(digest, fate) ?? []);
   const digests = (kind: Fate['kind']) =>
     each((digest, fate) => (fate.kind === kind ? digest : undefined));
-  const explained = (kind: 'failed' | 'skipped') =>
+  const explained = (kind: 'failed' | 'skipped' | 'undeletable') =>
     each((digest, fate) => (fate.kind === kind ? { digest, why: fate.why } : undefined));
   return {
     deleted: digests('deleted'),
@@ -51,6 +57,8 @@ export function endsOf({ fates, ...rest }: Outcome): Ends & Omit<Outcome, 'fates
     failed: explained('failed'),
     skipped: explained('skipped'),
     restored: digests('restored'),
+    undeletable: explained('undeletable'),
+    postponed: digests('postponed'),
     ...rest,
   };
 }

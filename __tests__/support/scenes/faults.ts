@@ -14,6 +14,9 @@ export type FaultKind =
   /** carried out, and answered with a 500 all the same */
   | 'done-500'
   | Lie
+  /** the secondary limit of GitHub, which says how long to wait, or doesn't */
+  | 'secondary'
+  | 'secondary-unsaid'
   | 401
   | 403
   | 429
@@ -63,6 +66,13 @@ export const LIES: readonly FaultKind[] = [
 
 /** Faults that pass, and after which a retry gets the right answer. */
 export const PASSING: readonly FaultKind[] = ['reset', 'truncate', 429, 500, 502, 503, 'done-500'];
+
+/** The same of GitHub's API. */
+export const PASSING_AT_GITHUB: readonly FaultKind[] = [
+  ...PASSING,
+  'secondary',
+  'secondary-unsaid',
+];
 
 export function faults(
   kinds: readonly FaultKind[],
@@ -121,6 +131,17 @@ export function actionOf(kind: FaultKind, request: SeenRequest): Action {
       return answer(404, '{"errors":[{"code":"NAME_UNKNOWN","message":"not known to registry"}]}');
     case 'lie-errors':
       return answer(200, '{"errors":[{"code":"DENIED","message":"denied"}]}');
+    case 'secondary':
+    case 'secondary-unsaid':
+      return {
+        kind: 'answer',
+        status: request.n % 2 === 0 ? 403 : 429,
+        headers: {
+          'Content-Type': 'application/json',
+          ...(kind === 'secondary' ? { 'Retry-After': '3' } : {}),
+        },
+        body: '{"message":"You have exceeded a secondary rate limit. Please wait a few minutes."}',
+      };
     case 429:
       return {
         kind: 'answer',

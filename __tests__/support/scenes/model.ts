@@ -13,6 +13,8 @@ export interface View {
   /** tag → number, also where that manifest is missing */
   readonly tags: ReadonlyMap<string, Id>;
   readonly candidates: ReadonlySet<Id>;
+  /** epoch milliseconds, where the registry's list tells it: of the push, or of the last change */
+  readonly pushedAt?: ReadonlyMap<Id, number>;
   /** what the registry lists as a referrer of what, beyond what the bodies say; absent: nothing */
   readonly listed?: readonly Listed[];
 }
@@ -151,7 +153,8 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
     }
     const of = subject(id);
     const inner = [...children(id), ...(of !== undefined && isPart(of) ? [of] : [])];
-    const own = node(id).form === 'image' ? CREATED[node(id).created] : undefined;
+    const built = node(id).form === 'image' ? CREATED[node(id).created] : undefined;
+    const own = view.pushedAt?.get(id) ?? built;
     return Math.max(own ?? -Infinity, ...inner.map((each) => birth(each, isPart)));
   };
   /** What describes something that was in use once says nothing of a push that is under way. */

@@ -15,6 +15,12 @@ export interface Placed {
   readonly built: Built;
 }
 
+/** A registry as a stage needs it, whatever its API looks like. */
+export interface Theatre extends Pick<MemoryRegistry, 'state' | 'requests' | 'intercept'> {
+  /** what the registry itself lists there now */
+  readonly listed?: (placed: Placed) => Pick<View, 'candidates' | 'pushedAt'>;
+}
+
 export interface Script {
   /** what others do to the first repository, until the second look at it begins */
   readonly changes?: readonly Timed[];
@@ -56,7 +62,7 @@ interface Condemned {
 }
 
 /** Clears the registry and puts these estates in. */
-export function setUp(registry: MemoryRegistry, estates: readonly Placed[]): void {
+export function setUp(registry: Theatre, estates: readonly Placed[]): void {
   registry.intercept();
   registry.requests.length = 0;
   registry.state.repositories.clear();
@@ -67,7 +73,7 @@ export function setUp(registry: MemoryRegistry, estates: readonly Placed[]): voi
 }
 
 export function play(
-  registry: MemoryRegistry,
+  registry: Theatre,
   estates: readonly Placed[],
   rules: Rules,
   script: Script = {},
@@ -92,7 +98,10 @@ export function play(
     }
     return placed;
   };
-  const now = ({ repository, built }: Placed) => viewOf(built, state.repositories.get(repository));
+  const now = (placed: Placed): View => ({
+    ...viewOf(placed.built, state.repositories.get(placed.repository)),
+    ...registry.listed?.(placed),
+  });
   const whole = (placed: Placed, { tags, present }: View) =>
     [...tags].filter(([, id]) => isWhole(placed.built, present, id)).map(([tag]) => tag);
 

@@ -44,6 +44,9 @@ export interface Looking {
   readonly clock: Clock;
   readonly stop: AbortSignal;
   readonly contain: SweepOptions['contain'];
+  readonly lister: SweepOptions['lister'];
+  readonly list: SweepOptions['list'];
+  readonly budget: SweepOptions['budget'];
 }
 
 export async function startScene(
@@ -62,6 +65,9 @@ export async function startScene(
     clock: more.clock ?? fakeClock({ auto: true }, NOW),
     stop: more.stop ?? new AbortController().signal,
     contain: more.contain ?? (async (_, work) => work),
+    lister: more.lister,
+    list: more.list,
+    budget: more.budget,
     policy: policy(more.policy),
     concurrency: more.concurrency ?? 4,
     progress: {

@@ -6,7 +6,7 @@ import { isRepository } from '../../oci/reference.js';
 import { RegistryError } from '../registry-error.js';
 import type { Catalog } from '../registry.js';
 import type { Client } from './client.js';
-import { errorOf, jsonOf } from './errors.js';
+import { errorOf, jsonOf, NAME_VALUES } from './errors.js';
 
 /** The most that Distribution ≥ 2.8 gives at once; with more it answers 400. */
 const CATALOG_PAGE = 1000;
@@ -40,7 +40,7 @@ export async function readCatalog(client: Client): Promise<Catalog> {
       if (mostTries !== undefined && [500, 502, 503, 504].includes(status)) {
         throw new PageLate();
       }
-      const body = status === 200 ? jsonOf(CatalogBody, response) : undefined;
+      const body = status === 200 ? jsonOf(CatalogBody, response, NAME_VALUES) : undefined;
       return body && (body.repositories ?? []);
     };
     const n = size === undefined ? '' : `?n=${String(size)}`;

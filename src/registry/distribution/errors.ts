@@ -23,8 +23,10 @@ const ErrorEntry = v.object({
 
 /** An error of each blob that is missing, with a detail, are a few thousand. */
 const ERROR_VALUES = 50_000;
-/** A million tags come in one page from Distribution 2.x. */
+/** A list of Google's has several values for each manifest. */
 const LIST_VALUES = 2_500_000;
+/** A million tags come in one page from Distribution 2.x. Parsed, more would take memory only to be refused. */
+export const NAME_VALUES = 1_001_000;
 
 type ErrorEntry = v.InferOutput<typeof ErrorEntry>;
 
@@ -213,14 +215,16 @@ function missingScope(response: HttpResponse): string | undefined {
 /**
  * A JSON body of this shape; `undefined` when it is something else.
  *
+ * @param most how many values it may hold
  * @throws RegistryError when it holds more than any list does
  */
 export function jsonOf<T>(
   schema: v.GenericSchema<unknown, T>,
   response: HttpResponse,
+  most = LIST_VALUES,
 ): T | undefined {
   try {
-    return inForm(schema, parseJson(response.body, LIST_VALUES));
+    return inForm(schema, parseJson(response.body, most));
   } catch (error) {
     if (error instanceof JsonLimitError) {
       const { pathname } = response.url;

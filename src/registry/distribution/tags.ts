@@ -5,7 +5,7 @@ import { isDigest } from '../../oci/digest.js';
 import { isTag } from '../../oci/reference.js';
 import { RegistryError } from '../registry-error.js';
 import { scopeOf, type Client } from './client.js';
-import { jsonOf, saysUnknown } from './errors.js';
+import { jsonOf, NAME_VALUES, saysUnknown } from './errors.js';
 
 // The field has to be there, null or not: JSON without it is some other answer, and no empty list.
 const TagsBody = v.object({ tags: v.nullable(v.array(v.string())) });
@@ -19,7 +19,7 @@ export async function listTags(client: Client, repository: string): Promise<stri
     if (page === 1 && saysUnknown(response)) {
       return [];
     }
-    const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
+    const body = response.status === 200 ? jsonOf(TagsBody, response, NAME_VALUES) : undefined;
     return body && (body.tags ?? []);
   });
   // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.

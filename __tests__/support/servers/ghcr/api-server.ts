@@ -78,7 +78,6 @@ interface Asked {
   readonly request: IncomingMessage;
   readonly url: URL;
   readonly route: RestRoute | undefined;
-  readonly body: Buffer;
   readonly api: string;
   /** undefined: nobody in particular */
   readonly token: Token | undefined | 'bad';
@@ -86,7 +85,7 @@ interface Asked {
 }
 
 export async function startApi(parts: ApiParts): Promise<ApiServer> {
-  const { face, limits, options } = parts;
+  const { face, limits, validator, options } = parts;
   const { tls, apiPath = '', restLatency = 0 } = options;
   const scheme = tls === undefined ? 'http' : 'https';
   const requests: ApiRequest[] = [];
@@ -107,6 +106,13 @@ export async function startApi(parts: ApiParts): Promise<ApiServer> {
     count += 1;
     const n = count;
     const body = await read(request);
+    if (validator !== undefined) {
+      const problems =
+        route === undefined
+          ? ["no route of GitHub's that is played here"]
+          : validator.request(route, url.searchParams, body);
+      note(parts, request, problems);
+    }
     const token = tokenOf(face, headers.authorization);
     const caller = callerOf(token === 'bad' ? undefined : token);
     const visit = limits.enter(caller);
@@ -114,7 +120,7 @@ export async function startApi(parts: ApiParts): Promise<ApiServer> {
       if (restLatency > 0) {
         await new Promise((resolve) => setTimeout(resolve, restLatency));
       }
-      const asked: Asked = { request, url, route, body, api: `${origin}${apiPath}`, token, visit };
+      const asked: Asked = { request, url, route, api: `${origin}${apiPath}`, token, visit };
       const action = (await intercept({ method, path, route, headers, n, attempt })) ?? {
         kind: 'pass',
       };
@@ -167,6 +173,12 @@ export async function startApi(parts: ApiParts): Promise<ApiServer> {
   };
 }
 
+/** Keeps what is wrong. */
+function note({ violations }: ApiParts, request: IncomingMessage, problems: string[]): void {
+  const { method = 'GET', url = '/' } = request;
+  violations.push(...problems.map((problem) => `${method} ${url}: ${problem}`));
+}
+
 function tokenOf({ rights }: RestFace, authorization: string | undefined): Asked['token'] {
   if (authorization === undefined) {
     return undefined;
@@ -175,25 +187,15 @@ function tokenOf({ rights }: RestFace, authorization: string | undefined): Asked
   return rights.tokenOf(value) ?? 'bad';
 }
 
-function respond(parts: ApiParts, { request, url, route, body, api, token, visit }: Asked): Answer {
-  const { face, limits, validator, violations, now } = parts;
-  const { method = 'GET', url: path = '/' } = request;
+function respond(parts: ApiParts, { request, url, route, api, token, visit }: Asked): Answer {
+  const { face, limits, validator, now } = parts;
+  const { method = 'GET' } = request;
   if (request.headers['user-agent'] === undefined) {
     const headers = { 'Content-Type': 'text/html; charset=utf-8' };
     return { status: 403, headers, body: Buffer.from(WORDS.noUserAgent) };
   }
-  const found = (problems: readonly string[]): void => {
-    violations.push(...problems.map((problem) => `${method} ${path}: ${problem}`));
-  };
   const known = token === 'bad' ? undefined : token;
   const caller = callerOf(known);
-  if (validator !== undefined) {
-    found(
-      route === undefined
-        ? ["no route of GitHub's that is played here"]
-        : validator.request(route, url.searchParams, body),
-    );
-  }
   const isFree = route?.kind === 'rate-limit';
   const refusal = isFree ? undefined : limits.take(caller, method, route?.template ?? '', visit);
   const quota = limits.quotaOf(caller);
@@ -205,7 +207,7 @@ function respond(parts: ApiParts, { request, url, route, body, api, token, visit
         ? restError(404, WORDS.notFound)
         : restAnswer(face, { route, api, query: url.searchParams, token: known, quota }));
   if (validator !== undefined && route !== undefined) {
-    found(validator.answer(route, answer));
+    note(parts, request, validator.answer(route, answer));
   }
   const scopes: Record<string, string> =
     known?.kind === 'classic' ? { 'X-OAuth-Scopes': scopesOf(known).join(', ') } : {};

@@ -4,10 +4,54 @@ import { getOctokit } from '@actions/github';
 import { MANIFEST_ACCEPT } from '../../../../src/oci/media-types.js';
 import type { Destination } from '../../clients/push.js';
 import { basicHeader } from '../memory/auth.js';
-import type { Ghcr } from './ghcr.js';
-import { JOB_TOKEN, PERSONAL_TOKEN } from './options.js';
+import { stopAfterTest } from '../stop-after-test.js';
+import { startGhcr, type Ghcr } from './ghcr.js';
+import { JOB_TOKEN, PERSONAL_TOKEN, type Assumptions, type GhcrOptions } from './options.js';
 
 export type Octokit = ReturnType<typeof getOctokit>;
+
+type ListVersions = Octokit['rest']['packages']['getAllPackageVersionsForPackageOwnedByOrg'];
+type ListedVersion = Awaited<ReturnType<ListVersions>>['data'][number];
+
+/** The repository of these tests, and the package that it is. */
+export const NAME = 'team/app';
+export const PACKAGE = { package_type: 'container', package_name: 'app', org: 'team' } as const;
+
+export interface Scene {
+  readonly ghcr: Ghcr;
+  readonly octokit: Octokit;
+  /** moves the clock, in milliseconds */
+  readonly wait: (time: number) => void;
+}
+
+/** A simulator whose clock stands at the beginning of 2026. */
+export async function startScene(
+  assume: Partial<Assumptions> = {},
+  options: GhcrOptions = {},
+): Promise<Scene> {
+  let now = Date.parse('2026-01-01T00:00:00Z');
+  const ghcr = stopAfterTest(await startGhcr({ now: () => now, ...options, assume }));
+  return { ghcr, octokit: octokitOf(ghcr), wait: (time) => (now += time) };
+}
+
+/** The first page of a list of versions. */
+export async function list(
+  { octokit }: Scene,
+  state: 'active' | 'deleted' = 'active',
+): Promise<ListedVersion[]> {
+  const get = octokit.rest.packages.getAllPackageVersionsForPackageOwnedByOrg;
+  return (await get({ ...PACKAGE, state })).data;
+}
+
+export function idOf({ ghcr }: Scene, { digest }: { readonly digest: string }): number {
+  return ghcr.versions(NAME).find((version) => version.digest === digest)?.id ?? 0;
+}
+
+/** How a delete failed, as `failureOf` has it. */
+export function remove({ octokit }: Scene, package_version_id: number): Promise<unknown[]> {
+  const { packages } = octokit.rest;
+  return failureOf(packages.deletePackageVersionForOrg({ ...PACKAGE, package_version_id }));
+}
 
 export function octokitOf(ghcr: Ghcr, token = PERSONAL_TOKEN): Octokit {
   const silent = (): void => undefined;

@@ -4,7 +4,7 @@
  */
 import { OLD } from '../../builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../memory/registry.js';
-import { emptyState, type RegistryState } from '../memory/state.js';
+import { copyOfState, emptyState, loadState, type RegistryState } from '../memory/state.js';
 import { startApi, type ApiInterceptor, type ApiRequest, type PageHook } from './api-server.js';
 import { ghcrGate } from './gate.js';
 import { createLimits, registryLimit, type TokenQuota } from './limits.js';
@@ -13,7 +13,13 @@ import { DEFAULT_TOKENS, LIKELY, type GhcrOptions } from './options.js';
 import { createOwners } from './packages.js';
 import { ghcrDialect } from './registry.js';
 import { callerOf, createRights } from './rights.js';
-import { Versions, type Version } from './versions.js';
+import type { Version } from './shelf.js';
+import { Versions, type Remembered } from './versions.js';
+
+export interface Snapshot {
+  readonly state: RegistryState;
+  readonly versions: Remembered;
+}
 
 export interface Ghcr extends MemoryRegistry {
   /** where the REST API is, without a slash at its end */
@@ -26,6 +32,8 @@ export interface Ghcr extends MemoryRegistry {
   onPage(hook?: PageHook): void;
   /** All versions that ever were in a repository, in the order of their ids; what was deleted has its time. */
   versions(repository: string): Version[];
+  /** What the next list will show, as late as it is. */
+  upcoming(repository: string): Version[];
   /** Milliseconds since 1970. `updated` follows `created` unless it is named. */
   setTimes(
     repository: string,
@@ -33,6 +41,10 @@ export interface Ghcr extends MemoryRegistry {
     times: { readonly created?: number; readonly updated?: number },
   ): void;
   setDownloads(repository: string, digest: string, downloads: number): void;
+  /** All that is there, and was. */
+  snapshot(): Snapshot;
+  /** Puts in what was there at a snapshot, perhaps another server's. */
+  load(snapshot: Snapshot): void;
   /** Lists lack these from now on. */
   leaveOut(...digests: readonly string[]): void;
   readonly quota: {
@@ -63,6 +75,7 @@ export async function startGhcr(
     registryLimits = { reads: 44_000, writes: 2000 },
     registryLatency = 0,
     validates = true,
+    largestPage = 100,
     tls,
   } = options;
   const assume = { ...LIKELY, ...options.assume };
@@ -83,7 +96,15 @@ export async function startGhcr(
     registryLatency > 0 ? ({ kind: 'pass', delay: registryLatency } as const) : undefined;
   registry.intercept(() => late);
   const api = await startApi({
-    face: { state, versions, owners: createOwners(state, accounts), rights, assume, visibility },
+    face: {
+      state,
+      versions,
+      owners: createOwners(state, accounts),
+      rights,
+      assume,
+      visibility,
+      largestPage,
+    },
     limits,
     validator: validates ? openApiValidator() : undefined,
     violations,
@@ -109,6 +130,10 @@ export async function startGhcr(
       versions.sync(repository);
       return versions.all(repository);
     },
+    upcoming: (repository) => {
+      versions.sync(repository);
+      return versions.upcoming(repository);
+    },
     setTimes: (repository, digest, times) => {
       versions.sync(repository);
       versions.setTimes(repository, digest, times);
@@ -116,6 +141,11 @@ export async function startGhcr(
     setDownloads: (repository, digest, downloads) => {
       versions.sync(repository);
       versions.setDownloads(repository, digest, downloads);
+    },
+    snapshot: () => ({ state: copyOfState(state), versions: versions.copy() }),
+    load: (snapshot) => {
+      loadState(state, snapshot.state);
+      versions.load(snapshot.versions);
     },
     leaveOut: (...digests) => {
       versions.leaveOut(...digests);

@@ -153,6 +153,8 @@ export interface GhcrOptions extends Pick<MemoryRegistryOptions, 'tls'> {
   /** milliseconds that each answer takes; default 0 */
   readonly registryLatency?: number;
   readonly restLatency?: number;
+  /** the most versions in a page; default 100, as GitHub's. Fewer let a small package have many pages */
+  readonly largestPage?: number;
   /** the path under which GitHub's API is, such as `/api/v3`; default none */
   readonly apiPath?: string;
   /** false: nothing is held against GitHub's API description; default true */

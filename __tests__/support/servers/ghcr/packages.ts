@@ -1,7 +1,8 @@
 /** Accounts, packages and versions as the REST API shows them. */
 import type { RegistryState } from '../memory/state.js';
 import type { Account } from './options.js';
-import type { Version, Versions } from './versions.js';
+import type { Version } from './shelf.js';
+import type { Versions } from './versions.js';
 
 export interface Owner extends Account {
   readonly id: number;

@@ -25,6 +25,7 @@ export interface RestFace {
   readonly rights: Rights;
   readonly assume: Assumptions;
   readonly visibility: (repository: string) => 'public' | 'private';
+  readonly largestPage: number;
 }
 
 export interface RestRequest {
@@ -214,7 +215,8 @@ function packageList(face: RestFace, request: RestRequest, place: Place): Answer
   if (token?.kind === 'job') {
     return restError(400, WORDS.invalidArgument);
   }
-  const { page, size } = pageOf(query);
+  const paging = pageOf(query);
+  const { page, size } = paging;
   if (page * size > 10_000) {
     return restError(
       400,
@@ -232,18 +234,19 @@ function packageList(face: RestFace, request: RestRequest, place: Place): Answer
   return json(
     200,
     shown.map(({ name }) => packageJson(place, name, versions, visibility)),
-    linkOf(request, place, '', names.length),
+    linkOf(request, place, '', names.length, paging),
   );
 }
 
 function versionList(
-  { versions, assume }: RestFace,
+  { versions, assume, largestPage }: RestFace,
   request: RestRequest,
   place: Place,
   { packageName, repository }: Package,
 ): Answer {
   const { query } = request;
-  const { page, size } = pageOf(query);
+  const paging = pageOf(query, largestPage);
+  const { page, size } = paging;
   const isDeleted = query.get('state') === 'deleted';
   const [start, end] = [(page - 1) * size, page * size];
   const list = isDeleted
@@ -256,16 +259,21 @@ function versionList(
   return json(
     200,
     list.versions.map((version) => versionJson(place, packageName, version, deleted)),
-    linkOf(request, place, path, list.total),
+    linkOf(request, place, path, list.total, paging),
   );
 }
 
-function pageOf(query: URLSearchParams): { page: number; size: number } {
+interface Paging {
+  readonly page: number;
+  readonly size: number;
+}
+
+function pageOf(query: URLSearchParams, largest = 100): Paging {
   const positive = (name: string, otherwise: number): number => {
     const text = query.get(name) ?? '';
     return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : otherwise;
   };
-  return { page: positive('page', 1), size: Math.min(positive('per_page', 30), 100) };
+  return { page: positive('page', 1), size: Math.min(positive('per_page', 30), largest) };
 }
 
 /** The owner is named as in the request, but an organization always by its id. */
@@ -274,8 +282,8 @@ function linkOf(
   { path, owner }: Place,
   below: string,
   total: number,
+  { page, size }: Paging,
 ): Record<string, string> {
-  const { page, size } = pageOf(query);
   const last = Math.max(1, Math.ceil(total / size));
   const base = path.startsWith('/orgs/') ? `/organizations/${String(owner.id)}` : path;
   const to = (n: number, rel: string): string => {

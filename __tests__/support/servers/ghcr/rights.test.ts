@@ -43,14 +43,11 @@ describe('A job', () => {
     ['read', [[], NOT_ACCESSIBLE, NOT_ACCESSIBLE]],
     ['write', [[], NOT_ACCESSIBLE, NOT_ACCESSIBLE]],
     ['admin', [[], [], []]],
-  ])(
-    'with the right %s lists, deletes and restores as far as that goes',
-    async (right, expected) => {
-      expect(await answers(await start(withRight('job', right)))).toEqual(expected);
-    },
-  );
+  ])('lists, deletes and restores as far as its right goes: %s', async (right, expected) => {
+    expect(await answers(await start(withRight('job', right)))).toEqual(expected);
+  });
 
-  it('may not list packages, nor ask who it is', async () => {
+  it('lists no packages, and learns nothing about itself', async () => {
     const octokit = octokitOf(await start(), JOB_TOKEN);
     const { packages, users } = octokit.rest;
     expect(
@@ -70,7 +67,7 @@ describe('A personal access token', () => {
     ['read', [[], NOT_FOUND, NOT_FOUND]],
     ['write', [[], NOT_FOUND, NOT_FOUND]],
     ['admin', [[], [], []]],
-  ])('with the right %s is not told what it lacks', async (right, expected) => {
+  ])('learns nothing of what it lacks: %s', async (right, expected) => {
     expect(await answers(await start(withRight('classic', right)))).toEqual(expected);
   });
 
@@ -165,7 +162,7 @@ describe('Everybody', () => {
     ]);
   });
 
-  it('is refused with a bad token, and asked for one without', async () => {
+  it('gets a refusal with a bad token, and without one', async () => {
     const ghcr = await start();
     expect(await failureOf(octokitOf(ghcr, 'ghp_bad').rest.users.getAuthenticated())).toEqual([
       401,
@@ -179,7 +176,7 @@ describe('Everybody', () => {
     expect((await fetch(`${ghcr.api}/users/team`)).status).toBe(200);
   });
 
-  it('is 404 for a package, a version and a kind of package that is not there', async () => {
+  it('gets 404 for a package, a version and a kind of package that does not exist', async () => {
     const ghcr = await start();
     const { packages } = octokitOf(ghcr).rest;
     const version = { ...TEAM, package_version_id: 1 };

@@ -1,4 +1,5 @@
 /** Who asks, and what this token may do. Both faces ask here. */
+import { digestOf } from '../../../../src/oci/digest.js';
 import type { Caller } from './limits.js';
 import { PACKAGE_SCOPES, type Right, type Token } from './options.js';
 
@@ -9,10 +10,13 @@ const HOURLY = { job: 1000, classic: 5000 } as const;
 
 export const NOBODY: Caller = { id: '127.0.0.1', hourly: 60 };
 
+/** A user's tokens share one limit; a job's is its own. */
 export function callerOf(token: Token | undefined): Caller {
-  return token === undefined
-    ? NOBODY
-    : { id: `${token.kind} ${token.login ?? token.value.slice(-4)}`, hourly: HOURLY[token.kind] };
+  if (token === undefined) {
+    return NOBODY;
+  }
+  const { kind, login, value } = token;
+  return { id: `${kind} ${login ?? digestOf(Buffer.from(value)).slice(-8)}`, hourly: HOURLY[kind] };
 }
 
 export function scopesOf({ kind, scopes }: Token): readonly string[] {

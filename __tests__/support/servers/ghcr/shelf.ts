@@ -1,6 +1,26 @@
-/** What `versions.ts` keeps of one package: its versions, those that are gone included. */
+/** What `versions.ts` keeps of one package, and what it shows: the versions, those that are gone included. */
 import type { RepositoryState, StoredManifest } from '../memory/state.js';
 import type { Lag } from './options.js';
+
+export interface Version {
+  readonly id: number;
+  readonly digest: string;
+  /** milliseconds since 1970 */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** of a deleted one: those that it had */
+  readonly tags: readonly string[];
+  readonly deletedAt?: number;
+}
+
+export interface Page {
+  /** of all pages */
+  readonly total: number;
+  readonly versions: readonly Version[];
+}
+
+/** GitHub restores for thirty days. */
+export const RESTORE_WINDOW = 30 * 24 * 60 * 60_000;
 
 /** When something changed: by the clock, and by the number of lists that were asked for until then. */
 export interface Moment {
@@ -42,6 +62,18 @@ export interface Shelf {
 
 export function emptyShelf(): Shelf {
   return { byDigest: new Map(), byId: new Map(), lists: 0, isFresh: true, sorted: undefined };
+}
+
+/** A copy that what happens to the other one doesn't change. */
+export function copyOf({ byId, byDigest, lists, isFresh }: Shelf): Shelf {
+  const entries = new Map(
+    [...byId].map(([id, entry]) => [id, { ...entry, tags: [...entry.tags] }]),
+  );
+  const standing = [...byDigest].flatMap(([digest, { id }]) => {
+    const entry = entries.get(id);
+    return entry === undefined ? [] : [[digest, entry] as const];
+  });
+  return { byId: entries, byDigest: new Map(standing), lists, isFresh, sorted: undefined };
 }
 
 export const NO_TAGS: readonly string[] = [];

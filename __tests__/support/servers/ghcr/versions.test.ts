@@ -185,7 +185,7 @@ describe('A delete of a version', () => {
     }
   });
 
-  it('is 404 for a version that is gone', async () => {
+  it('fails with 404 for a version that is gone', async () => {
     const { ghcr, octokit } = await start();
     seed(ghcr.state, NAME, one);
     seed(ghcr.state, NAME, two);
@@ -216,7 +216,7 @@ describe('A restore', () => {
     expect(await list(octokit, 'deleted')).toEqual([]);
   });
 
-  it('is 404 after thirty days', async () => {
+  it('fails with 404 after thirty days', async () => {
     let now = Date.parse(OLD);
     const { ghcr, octokit } = await start({ now: () => now });
     seed(ghcr.state, NAME, one);
@@ -230,6 +230,22 @@ describe('A restore', () => {
 });
 
 describe('The routes of owners', () => {
+  it('link to themselves for a user, and back from a page past the end', async () => {
+    const { ghcr } = await start({ accounts: [{ login: 'Octocat', type: 'User' }] });
+    [one, two, three].forEach((content) => seed(ghcr.state, 'octocat/app', content));
+    const page = async (n: number) => {
+      const url = `${ghcr.api}/users/octocat/packages/container/app/versions`;
+      const headers = { authorization: `Bearer ${JOB_TOKEN}` };
+      const answer = await fetch(`${url}?per_page=2&page=${String(n)}`, { headers });
+      return [((await answer.json()) as unknown[]).length, answer.headers.get('link')];
+    };
+    const link = (n: number, rel: string) =>
+      `<${ghcr.api}/users/Octocat/packages/container/app/versions?per_page=2&page=${String(n)}>; rel="${rel}"`;
+    expect(await page(1)).toEqual([2, [link(2, 'next'), link(2, 'last')].join(', ')]);
+    expect(await page(2)).toEqual([1, [link(1, 'prev'), link(1, 'first')].join(', ')]);
+    expect(await page(9)).toEqual([0, [link(2, 'prev'), link(1, 'first')].join(', ')]);
+  });
+
   it('answer for an organization, for a user, and for oneself', async () => {
     const { ghcr, octokit } = await start({ accounts: [{ login: 'Octocat', type: 'User' }] });
     seed(ghcr.state, 'octocat/app', one);

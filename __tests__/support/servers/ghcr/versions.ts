@@ -6,32 +6,24 @@
 import type { RegistryState, StoredManifest } from '../memory/state.js';
 import type { Assumptions, Lags } from './options.js';
 import {
+  copyOf,
   currentTags,
   emptyShelf,
   isPast,
   LONG_AGO,
   NO_TAGS,
+  RESTORE_WINDOW,
   tagsByDigest,
   type Entry,
   type Moment,
+  type Page,
   type Shelf,
+  type Version,
 } from './shelf.js';
 
-export interface Version {
-  readonly id: number;
-  readonly digest: string;
-  /** milliseconds since 1970 */
-  readonly createdAt: number;
-  readonly updatedAt: number;
-  /** of a deleted one: those that it had */
-  readonly tags: readonly string[];
-  readonly deletedAt?: number;
-}
-
-export interface Page {
-  /** of all pages */
-  readonly total: number;
-  readonly versions: readonly Version[];
+export interface Remembered {
+  readonly lastId: number;
+  readonly shelves: ReadonlyMap<string, Shelf>;
 }
 
 export interface VersionsOptions {
@@ -41,9 +33,6 @@ export interface VersionsOptions {
   readonly listLags: Lags;
   readonly versionLags: Lags;
 }
-
-/** GitHub restores for thirty days. */
-export const RESTORE_WINDOW = 30 * 24 * 60 * 60_000;
 
 export class Versions {
   readonly #state: RegistryState;
@@ -93,6 +82,16 @@ export class Versions {
         : entries.filter(({ digest }) => !this.#leftOut.has(digest));
     const page = left.slice(start, end);
     return { total: left.length, versions: page.map((entry) => this.#shown(shelf, entry, lags)) };
+  }
+
+  /** What the next list will show. It counts as none. */
+  upcoming(name: string): Version[] {
+    const shelf = this.#shelf(name);
+    const next = { ...shelf, lists: shelf.lists + 1 };
+    const lags = this.#options.listLags;
+    return [...shelf.byId.values()]
+      .filter((entry) => this.#isShown(next, entry, lags))
+      .map((entry) => this.#shown(next, entry, lags));
   }
 
   /** A page of what can still be restored. */
@@ -208,6 +207,19 @@ export class Versions {
   /** When it came, by this simulator's clock. */
   bornAt(name: string, digest: string): number {
     return this.#shelf(name).byDigest.get(digest)?.born.time ?? -Infinity;
+  }
+
+  /** All that is remembered here. */
+  copy(): Remembered {
+    const shelves = [...this.#shelves].map(([name, shelf]) => [name, copyOf(shelf)] as const);
+    return { lastId: this.#lastId, shelves: new Map(shelves) };
+  }
+
+  /** Puts a copy in the place of all that is remembered. No id is given twice. */
+  load({ lastId, shelves }: Remembered): void {
+    this.#lastId = Math.max(this.#lastId, lastId);
+    this.#shelves.clear();
+    shelves.forEach((shelf, name) => this.#shelves.set(name, copyOf(shelf)));
   }
 
   leaveOut(...digests: readonly string[]): void {

@@ -34,6 +34,33 @@ export function emptyState(): RegistryState {
   return { repositories: new Map(), blobs: new Map() };
 }
 
+/** A copy that what happens to the other one doesn't change. */
+export function copyOfState({ repositories, blobs }: RegistryState): RegistryState {
+  return {
+    repositories: new Map(
+      [...repositories].map(([name, each]) => [
+        name,
+        {
+          ...each,
+          tags: new Map(each.tags),
+          manifests: new Map(each.manifests),
+          blobs: new Set(each.blobs),
+        },
+      ]),
+    ),
+    blobs: new Map(blobs),
+  };
+}
+
+/** Puts a copy in the place of all that is there. */
+export function loadState(into: RegistryState, from: RegistryState): void {
+  const { repositories, blobs } = copyOfState(from);
+  into.repositories.clear();
+  into.blobs.clear();
+  repositories.forEach((each, name) => into.repositories.set(name, each));
+  blobs.forEach((each, digest) => into.blobs.set(digest, each));
+}
+
 /** The repository of that name, made if there is none. */
 export function repositoryOf(state: RegistryState, name: string): RepositoryState {
   let repository = state.repositories.get(name);

@@ -20,12 +20,12 @@ const UNDELETABLE: readonly (readonly [RegExp, (found: Package) => string])[] = 
   [
     /last (?:tagged )?version of a package/i,
     ({ settings }) =>
-      `It is the last tagged version, which goes only with the whole package. Tag another version, or delete the package: ${settings}`,
+      `It is the last tagged version, which goes only with the whole package. Tag another version, or delete the package in its settings: ${settings}`,
   ],
   [
     /more than 5,?000 downloads/i,
     ({ settings }) =>
-      `A public version that was downloaded so often stays. Make the package private first, or ask the support of GitHub: ${settings}`,
+      `It is public and was downloaded more than 5,000 times. Make the package private first, or ask the support of GitHub. The settings of the package: ${settings}`,
   ],
 ];
 

@@ -2,7 +2,9 @@
  * GHCR, the registry of GitHub: ghcr.io, and `containers.HOST` of GitHub Enterprise Server. It is read and pushed to by the
  * OCI distribution API, and lists and deletes by the REST API of GitHub Packages. It has no referrers API.
  */
+import { RequestFailure } from '../../../http/message.js';
 import { AuthError } from '../../../http/token.js';
+import type { Digest } from '../../../oci/digest.js';
 import { openDistribution } from '../../distribution/distribution.js';
 import { RegistryError } from '../../registry-error.js';
 import type {
@@ -33,11 +35,11 @@ const UNDER_WAY = 10;
 
 const ADVICE: Advice = {
   allowDeletes: 'see the settings of the package',
-  freeDisk: 'The storage is that of GitHub, which frees it by itself.',
+  freeDisk: "Nothing has to be run for that: the storage is GitHub's, which frees it by itself.",
   keepBlobs:
-    'GitHub can restore deleted versions for 30 days: run this with `restore-from` and the backup, or push the images ' +
-    'that broke again.',
-  restore: 'by the own restore of GitHub, for 30 days after the delete',
+    'GitHub restores deleted versions for 30 days: run this with `restore-from` and the backup, or push the images that ' +
+    'broke again.',
+  restore: "by GitHub's own restore where that is possible, and otherwise by a push",
 };
 
 function open(connection: Connection): Registry {
@@ -60,12 +62,25 @@ function open(connection: Connection): Registry {
     lister: {
       confirmsDeletes: true,
       manifests: (repository) => versions.read(repository),
+      former: (repository) => formerOf(repository, versions),
     },
     rights: createPackageRights(api),
     restorer: createRestorer(api, owners, versions),
     budget: createBudget(connection, api, versions, deleting),
     repositories: () => readPackages(api, owners, connection.namespaces),
   };
+}
+
+/** Where they can't be read, what describes one of them stays. */
+async function formerOf(repository: string, versions: VersionList): Promise<ReadonlySet<Digest>> {
+  try {
+    return new Set((await versions.deleted(repository)).map(({ name }) => name));
+  } catch (error) {
+    if (!(error instanceof RequestFailure)) {
+      throw error;
+    }
+    return new Set();
+  }
 }
 
 /** A package that isn't there yet is denied to the login, as one is that the account may not see. A ledger begins so. */
@@ -109,7 +124,9 @@ function createPackageRights(api: GitHubApi): Rights {
 function createRestorer(api: GitHubApi, owners: Owners, versions: VersionList): Restorer {
   return {
     window: RESTORE_WINDOW,
-    restorable: (repository) => versions.deleted(repository),
+    async restorable(repository) {
+      return new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
+    },
     async restore(repository, id) {
       const found = await owners.packageOf(repository);
       const route = routeOf('POST', found, id);
