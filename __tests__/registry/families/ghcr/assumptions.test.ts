@@ -55,6 +55,7 @@ const VARIANTS: readonly Partial<Assumptions>[] = [
   { catalog: 'page-not-found' },
   { largestTagPage: 50 },
   { largestTagPage: 50, afterGoneTag: 'empty' },
+  { largestTagPage: 100, largerTagPage: 'refused' },
   { versionCount: 'all' },
   { repush: 'same-id' },
   { lastTaggedStays: 'in-public-packages' },
@@ -87,6 +88,26 @@ describe('A whole run', () => {
     expect(complaints).toEqual([]);
     expect(standing(ghcr)).toEqual(kept);
   });
+});
+
+describe("The registry's token", () => {
+  // Docker's token specification: a minute, where the server doesn't say.
+  it.each(['challenged', 'denied'] as const)(
+    'is renewed before it is %s',
+    async (staleRegistryToken) => {
+      const assume = { registryTokenLifetime: 60_000, staleRegistryToken };
+      const { ghcr, kept } = await filled({ assume });
+      ghcr.apiIntercept(async ({ route }) => {
+        if (route?.kind === 'delete') {
+          await ghcr.clock.sleep(3000);
+        }
+        return undefined;
+      });
+      const { complaints } = await cleanScene(ghcr, { githubToken: PERSONAL_TOKEN });
+      expect(complaints).toEqual([]);
+      expect(standing(ghcr)).toEqual(kept);
+    },
+  );
 });
 
 describe('The grace period', () => {

@@ -67,6 +67,28 @@ describe('A list that lags behind deletes', () => {
   });
 });
 
+describe('A list that can no longer be read after the deletes', () => {
+  it.each([403, 404, 500])('makes the run red, which ends (%d)', async (status) => {
+    const ghcr = await filled();
+    let isBroken = false;
+    ghcr.apiIntercept(({ route }) => {
+      isBroken ||= route?.kind === 'delete';
+      return isBroken && route?.kind === 'versions' ? { kind: 'answer', status } : undefined;
+    });
+    const { complaints, run: done } = await cleanScene(ghcr);
+    const fates = [...(done?.repositories[0]?.fates.values() ?? [])];
+    expect(fates).toEqual(
+      orphans.map(() => ({
+        kind: 'failed',
+        why: expect.stringMatching(/took the DELETE, but no read can tell whether it worked/),
+      })),
+    );
+    expect(complaints).toHaveLength(orphans.length);
+    // Before the deletes: those of the survey and of the recheck.
+    expect(listsAt(ghcr).length).toBeLessThan(4 + 8);
+  });
+});
+
 describe('A version that gets a tag', () => {
   it('stays where that happens between the survey and the recheck', async () => {
     const ghcr = await filled();

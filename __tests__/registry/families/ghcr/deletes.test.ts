@@ -241,7 +241,9 @@ describe('The last tagged version of a package', () => {
     const { deleter } = openScene(ghcr);
     await expect(deleter.deleteManifest(REPOSITORY, signature.digest)).rejects.toMatchObject({
       kind: 'undeletable',
-      message: expect.stringMatching(/Tag another version, or delete the package: \S+\/settings/),
+      message: expect.stringMatching(
+        /Tag another version, or delete the package in its settings: \S+\/settings/,
+      ),
     });
   });
 });
