@@ -226,6 +226,7 @@ class Sweep {
   async #delete({ plan, inventory }: Survey, until: number): Promise<void> {
     // The new plan's order counts, because it may have changed with the tags.
     const isOpen = new Set(this.#open());
+    let isSpent = false;
     const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
     const deletion = new Deletion({
       ...this.#options,
@@ -233,7 +234,11 @@ class Sweep {
       tagsOf: tagsIn(inventory),
       fates: this.#fates,
       confirmation: this.#confirmation,
-      isOver: () => this.#isStopped() || this.#options.clock.now() >= until || this.#isSpent(),
+      isOver: () => {
+        // Another repository may owe less meanwhile. What was late stays late.
+        isSpent ||= this.#isSpent();
+        return isSpent || this.#isStopped() || this.#options.clock.now() >= until;
+      },
       mayWait: (digest) => {
         const tries = (this.#tries.get(digest) ?? 0) + 1;
         this.#tries.set(digest, tries);
