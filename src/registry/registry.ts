@@ -181,6 +181,10 @@ export interface Lister {
    * account may not see: then it rejects.
    */
   manifests(repository: string): Promise<Listing>;
+  /**
+   * The manifests that were deleted from it not long ago; some may be missing. Absent: the registry doesn't tell.
+   */
+  deleted?(repository: string): Promise<ReadonlySet<Digest>>;
 }
 
 export type Listing = ReadonlyMap<Digest, Listed>;

@@ -13,6 +13,7 @@ import { protectionIn, someOf } from '../plan/protection.js';
 import type { Survey } from '../plan/survey.js';
 import { coded } from '../text/code.js';
 import { Attempts } from './attempts.js';
+import { FormerManifests } from './former-manifests.js';
 import { perhapsLayers, readLinks } from './layer-links.js';
 import { ListingReading } from './listing-reading.js';
 import { ManifestReading } from './manifest-reading.js';
@@ -66,6 +67,7 @@ class Reading {
   readonly #list: ListingReading;
   readonly #reads: ManifestReading;
   readonly #referrers: ReferrerQuestions;
+  readonly #former: FormerManifests;
   readonly #facts: Map<Digest, ImageFacts>;
   /** digests that were asked for, found or not: none is asked for twice */
   readonly #begun = new Set<Digest>();
@@ -88,6 +90,7 @@ class Reading {
     this.#list = new ListingReading(context);
     this.#reads = new ManifestReading(context, this.#list);
     this.#referrers = new ReferrerQuestions(context);
+    this.#former = new FormerManifests(context);
     this.#tags = new TagReading({
       ...context,
       fetch: (reference) => this.#reads.fetch(reference),
@@ -107,7 +110,7 @@ class Reading {
       brokenTags: [...this.#tags.broken].sort(),
       referrers: new Map(this.#referrers.answers),
       facts: new Map(this.#facts),
-      past: known.past,
+      past: new Map([...known.past, ...this.#former.found]),
       listing: this.#list.listing,
       ...(this.#spared.size === 0 ? {} : { unread: new Set(this.#spared) }),
       links: this.#links,
@@ -219,7 +222,13 @@ class Reading {
    * @returns whether anything was read, so that the plan has to be made again
    */
   async readMore({ inventory, plan }: Survey): Promise<boolean> {
-    if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
+    if (inventory.gaps.length > 0) {
+      return false;
+    }
+    if (await this.#former.ask(plan)) {
+      return true;
+    }
+    if (plan.orphans.length === 0) {
       return false;
     }
     return (

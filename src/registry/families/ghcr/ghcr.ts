@@ -58,6 +58,8 @@ function open(connection: Connection): Registry {
     lister: {
       confirmsDeletes: true,
       manifests: (repository) => versions.read(repository),
+      deleted: async (repository) =>
+        new Set((await versions.deleted(repository)).map(({ name }) => name)),
     },
     rights: createPackageRights(api),
     restorer: createRestorer(api, owners, versions),
@@ -104,7 +106,8 @@ function createPackageRights(api: GitHubApi): Rights {
 function createRestorer(api: GitHubApi, owners: Owners, versions: VersionList): Restorer {
   return {
     window: RESTORE_WINDOW,
-    restorable: (repository) => versions.deleted(repository),
+    restorable: async (repository) =>
+      new Set((await versions.deleted(repository)).map(({ id }) => String(id))),
     async restore(repository, id) {
       const found = await owners.packageOf(repository);
       const route = routeOf('POST', found, id);

@@ -110,11 +110,10 @@ export class VersionList {
     return this.#costs.get(repository) ?? 0;
   }
 
-  /** The ids of deleted versions. Some may be missing: nothing is decided by them. */
-  async deleted(repository: string): Promise<ReadonlySet<string>> {
+  /** Deleted versions, for thirty days. Some may be missing: a page may shift while it is read. */
+  async deleted(repository: string): Promise<readonly PackageVersion[]> {
     const found = await this.#owners.packageOf(repository);
-    const { versions } = await this.#pages(repository, found, 'deleted');
-    return new Set(versions.map(({ id }) => String(id)));
+    return (await this.#pages(repository, found, 'deleted')).versions;
   }
 
   /** Whether GitHub knows no such package, or doesn't show it to this token. */
