@@ -2,8 +2,14 @@
  * A process of its own with a simulated GHCR that holds the estate of the benchmark, so that neither its memory nor its
  * time is mistaken for the action's. The parent tells it over IPC what to do next, and gets a `Tally` each time.
  */
-import { attestation, image, index, type Content } from '../../__tests__/support/builders/build.js';
-import { LINUX_AMD64, LINUX_ARM64 } from '../../__tests__/support/builders/build.js';
+import {
+  attestation,
+  image,
+  index,
+  LINUX_AMD64,
+  LINUX_ARM64,
+  type Content,
+} from '../../__tests__/support/builders/build.js';
 import { seed } from '../../__tests__/support/clients/push.js';
 import { startGhcr } from '../../__tests__/support/servers/ghcr/ghcr.js';
 
@@ -17,7 +23,7 @@ export const VERSIONS_OF_INDEX = 5;
 
 /** Capitals, as owners have them. */
 export const OWNER = 'Acme';
-export const PACKAGE = 'acme/app';
+const PACKAGE = 'acme/app';
 
 export type Order =
   | {

@@ -89,8 +89,8 @@ export type ManifestAnswer =
 
 export interface Deleter {
   /**
-   * Milliseconds for which a recheck is good enough for deletes, where one costs too many requests for the usual ten
-   * seconds.
+   * Milliseconds from the beginning of one recheck to that of the next, where one costs too many requests for the usual
+   * ten seconds after its end. A pace of deletes then has time for the recheck within its minute.
    */
   readonly recheckEvery?: number;
   /**
@@ -182,9 +182,10 @@ export interface Lister {
    */
   manifests(repository: string): Promise<Listing>;
   /**
-   * The manifests that were deleted from it not long ago; some may be missing. Absent: the registry doesn't tell.
+   * The manifests that were deleted here, as far as the server remembers them: some may be missing, and it never rejects.
+   * Absent: it doesn't tell.
    */
-  deleted?(repository: string): Promise<ReadonlySet<Digest>>;
+  former?(repository: string): Promise<ReadonlySet<Digest>>;
 }
 
 export type Listing = ReadonlyMap<Digest, Listed>;

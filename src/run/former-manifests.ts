@@ -1,59 +1,54 @@
 /**
- * Manifests that lived in the repository and were deleted, as the registry itself tells. What describes one of them is
- * no description of something elsewhere. A run that ended half-way, by a kill or for its quota, leaves such things.
+ * The deleted manifests that the registry itself remembers. A run that was cut off may have deleted an image and not its
+ * signature: what describes a manifest that once lived here belongs to no image elsewhere.
  */
 import type { Digest } from '../oci/digest.js';
-import { RequestFailure } from '../http/message.js';
 import type { Past } from '../plan/past.js';
 import type { Plan } from '../plan/plan.js';
-import type { KeepReason } from '../plan/reasons.js';
 import type { SurveyContext } from './survey-options.js';
 
 export class FormerManifests {
   readonly #context: SurveyContext;
-  #hasAsked: boolean;
-  readonly found = new Map<Digest, Past>();
+  readonly #past: Map<Digest, Past>;
+  #isAsked: boolean;
 
   constructor(context: SurveyContext) {
+    const { past, earlier } = context.known;
     this.#context = context;
-    // What the first read of a run found is in the past of all later ones.
-    this.#hasAsked = context.known.earlier !== undefined;
+    this.#past = new Map(past);
+    // What was found before is in the past that a recheck is given.
+    this.#isAsked = earlier !== undefined;
   }
 
-  /** Asks once, and only if something is kept because its subject may be elsewhere. @returns whether any was here */
+  /** all that is remembered, by earlier runs or by the registry */
+  past(): ReadonlyMap<Digest, Past> {
+    return new Map(this.#past);
+  }
+
+  /**
+   * Asks once, and only where something stays because its subject may live elsewhere.
+   *
+   * @returns whether that is news
+   */
   async ask({ keep }: Plan): Promise<boolean> {
     const { lister, repository, policy } = this.#context;
-    const subjects = keep.flatMap(({ reason }) => subjectOf(reason) ?? []);
-    if (this.#hasAsked || subjects.length === 0 || lister?.deleted === undefined) {
+    const subjects = keep.flatMap(({ reason }) =>
+      reason.kind === 'dangling-referrer'
+        ? [reason.subject]
+        : reason.kind === 'dangling-digest-tag'
+          ? [reason.names]
+          : [],
+    );
+    if (lister?.former === undefined || this.#isAsked || subjects.length === 0) {
       return false;
     }
-    this.#hasAsked = true;
-    try {
-      const deleted = await lister.deleted(repository);
-      const past: Past = {
-        firstSeen: policy.now,
-        everInUse: false,
-        status: 'leaving',
-        since: policy.now,
-      };
-      subjects.filter((each) => deleted.has(each)).forEach((each) => this.found.set(each, past));
-    } catch (error) {
-      // Not every account may see what was deleted. Nothing is deleted because of that.
-      if (!(error instanceof RequestFailure)) {
-        throw error;
-      }
+    this.#isAsked = true;
+    const former = await lister.former(repository);
+    const found = subjects.filter((digest) => former.has(digest));
+    const { now } = policy;
+    for (const digest of found) {
+      this.#past.set(digest, { firstSeen: now, everInUse: false, status: 'deleted', since: now });
     }
-    return this.found.size > 0;
-  }
-}
-
-function subjectOf(reason: KeepReason): Digest | undefined {
-  switch (reason.kind) {
-    case 'dangling-referrer':
-      return reason.subject;
-    case 'dangling-digest-tag':
-      return reason.names;
-    default:
-      return undefined;
+    return found.length > 0;
   }
 }

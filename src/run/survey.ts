@@ -99,7 +99,7 @@ class Reading {
   }
 
   survey(): Survey {
-    const { repository, known, attempts, policy } = this.#context;
+    const { repository, attempts, policy } = this.#context;
     const { found, absent, bodies, isUntyped } = this.#reads;
     const inventory: Inventory = {
       repository,
@@ -110,7 +110,7 @@ class Reading {
       brokenTags: [...this.#tags.broken].sort(),
       referrers: new Map(this.#referrers.answers),
       facts: new Map(this.#facts),
-      past: new Map([...known.past, ...this.#former.found]),
+      past: this.#former.past(),
       listing: this.#list.listing,
       ...(this.#spared.size === 0 ? {} : { unread: new Set(this.#spared) }),
       links: this.#links,
@@ -225,13 +225,11 @@ class Reading {
     if (inventory.gaps.length > 0) {
       return false;
     }
-    if (await this.#former.ask(plan)) {
-      return true;
-    }
     if (plan.orphans.length === 0) {
-      return false;
+      return this.#former.ask(plan);
     }
     return (
+      (await this.#former.ask(plan)) ||
       (await this.#readSpared()) ||
       (await this.#readTagsAgain()) ||
       (await this.#checkListing(inventory)) ||

@@ -160,8 +160,9 @@ class Sweep {
     this.#confirmation.learn(fresh.inventory.listing);
     this.#keep(fresh);
     await this.#saveNewTags(fresh);
-    const every = deleter.recheckEvery ?? RECHECK_EVERY;
-    const until = clock.now() + Math.max(every, RECHECK_TIMES * (clock.now() - began));
+    const lasted = clock.now() - began;
+    const every = deleter.recheckEvery ?? lasted + RECHECK_EVERY;
+    const until = began + Math.max(every, lasted + RECHECK_TIMES * lasted);
     await this.#delete(fresh, until);
     this.#recheck.finish(fresh, this.#fates);
     // A delete that waits for a slow one of the registry is not stuck.

@@ -49,6 +49,13 @@ describe('a sweep that takes long', () => {
     expect(scene.progress.finished).toBe(scene.progress.expected);
   });
 
+  it('reads it again as often as the family says, from one beginning to the next', async () => {
+    const { scene, run } = await slow({ look: 3 * SECOND, deleting: 3 * SECOND }, ...orphans);
+    const deleter = { ...scene.deleter, recheckEvery: 12 * SECOND };
+    expect(await run({ deleter })).toEqual({ ...NOTHING, deleted: digests(orphans) });
+    expect(steps(scene)).toEqual(['look', a, b, c, 'look', d, e, 'look']);
+  });
+
   it('keeps a manifest that came into use since', async () => {
     const list = index([third, image('new')]);
     const { run, scene } = await slow(

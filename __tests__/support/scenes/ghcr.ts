@@ -1,4 +1,5 @@
 /** A simulated GHCR with one clock for its servers and its clients, and runs against it. */
+import type { Clock } from '../../../src/http/clock.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { openRegistry } from '../../../src/registry/families/families.js';
 import type { Registry } from '../../../src/registry/registry.js';
@@ -32,6 +33,17 @@ export async function startScene(options: GhcrOptions = {}): Promise<Scene> {
     }
   };
   return stopAfterTest({ ...ghcr, clock, stop });
+}
+
+/** A clock that jumps only when what was sent had time to arrive, as it has where time is real. */
+export function unhurried({ clock }: Pick<Scene, 'clock'>): Clock {
+  return {
+    now: () => clock.now(),
+    sleep: async (milliseconds, stop) => {
+      await new Promise((resolve) => setTimeout(resolve, 3));
+      await clock.sleep(milliseconds, stop);
+    },
+  };
 }
 
 /** One run, as a job has it: the token is that of the login as well. */

@@ -40,8 +40,9 @@ export interface DeletesOptions {
 
 export function createVersionDeleter(options: DeletesOptions): Deleter {
   const { api, owners, versions, pace, onDelete } = options;
-  /** by repository, how many 404s there were for versions that are still there; absent once a delete worked */
+  /** by repository, how many 404s there were for versions that are still there */
   const hidden = new Map<string, number>();
+  /** repositories in which a delete worked */
   const working = new Set<string>();
 
   async function idOf(repository: string, digest: Digest): Promise<string | undefined> {

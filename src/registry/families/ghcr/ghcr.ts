@@ -2,7 +2,9 @@
  * GHCR, the registry of GitHub: ghcr.io, and `containers.HOST` of GitHub Enterprise Server. It is read and pushed to by the
  * OCI distribution API, and lists and deletes by the REST API of GitHub Packages. It has no referrers API.
  */
+import { RequestFailure } from '../../../http/message.js';
 import { AuthError } from '../../../http/token.js';
+import type { Digest } from '../../../oci/digest.js';
 import { openDistribution } from '../../distribution/distribution.js';
 import { RegistryError } from '../../registry-error.js';
 import type {
@@ -28,6 +30,8 @@ const DAY = 24 * 60 * 60 * 1000;
 const RESTORE_WINDOW = 30 * DAY;
 /** Requests of the quota that are left to others: a token's quota is that of all workflows of its repository. */
 const RESERVE = 100;
+/** Deletes that were sent, and whose answers haven't told yet what is left: at the pace of deletes, those of 2.5 seconds. */
+const UNDER_WAY = 10;
 
 const ADVICE: Advice = {
   allowDeletes: 'see the settings of the package',
@@ -58,8 +62,7 @@ function open(connection: Connection): Registry {
     lister: {
       confirmsDeletes: true,
       manifests: (repository) => versions.read(repository),
-      deleted: async (repository) =>
-        new Set((await versions.deleted(repository)).map(({ name }) => name)),
+      former: (repository) => formerOf(repository, versions),
     },
     rights: createPackageRights(api),
     restorer: createRestorer(api, owners, versions),
@@ -68,20 +71,35 @@ function open(connection: Connection): Registry {
   };
 }
 
-/** A package that isn't there yet is denied to the login, as one is that the account may not see. */
+/** Where they can't be read, what describes one of them stays. */
+async function formerOf(repository: string, versions: VersionList): Promise<ReadonlySet<Digest>> {
+  try {
+    return new Set((await versions.deleted(repository)).map(({ name }) => name));
+  } catch (error) {
+    if (!(error instanceof RequestFailure)) {
+      throw error;
+    }
+    return new Set();
+  }
+}
+
+/** A package that isn't there yet is denied to the login, as one is that the account may not see. A ledger begins so. */
 function withUnknownPackages(reader: Reader, versions: VersionList): Reader {
+  const orNone = async <T>(repository: string, none: T, read: () => Promise<T>): Promise<T> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (isDenied(error) && (await versions.isUnknown(repository))) {
+        return none;
+      }
+      throw error;
+    }
+  };
   return {
     ...reader,
-    async tags(repository) {
-      try {
-        return await reader.tags(repository);
-      } catch (error) {
-        if (isDenied(error) && (await versions.isUnknown(repository))) {
-          return [];
-        }
-        throw error;
-      }
-    },
+    tags: (repository) => orNone(repository, [], () => reader.tags(repository)),
+    blob: (repository, ...rest) =>
+      orNone(repository, undefined, () => reader.blob(repository, ...rest)),
   };
 }
 
@@ -106,8 +124,9 @@ function createPackageRights(api: GitHubApi): Rights {
 function createRestorer(api: GitHubApi, owners: Owners, versions: VersionList): Restorer {
   return {
     window: RESTORE_WINDOW,
-    restorable: async (repository) =>
-      new Set((await versions.deleted(repository)).map(({ id }) => String(id))),
+    async restorable(repository) {
+      return new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
+    },
     async restore(repository, id) {
       const found = await owners.packageOf(repository);
       const route = routeOf('POST', found, id);
@@ -134,7 +153,7 @@ function createBudget(
       // Another recheck, and the list that confirms the deletes.
       const names = new Set([...deleting, repository]);
       const owed = [...names].reduce((sum, name) => sum + 2 * versions.cost(name), 0);
-      const deletes = Math.max(0, known.remaining - RESERVE - owed);
+      const deletes = Math.max(0, known.remaining - RESERVE - UNDER_WAY - owed);
       return { deletes, until: known.resetsAt };
     },
   };

@@ -110,7 +110,7 @@ export class VersionList {
     return this.#costs.get(repository) ?? 0;
   }
 
-  /** Deleted versions, for thirty days. Some may be missing: a page may shift while it is read. */
+  /** Versions that were deleted, and can be restored. Some may be missing where the list moves while it is read. */
   async deleted(repository: string): Promise<readonly PackageVersion[]> {
     const found = await this.#owners.packageOf(repository);
     return (await this.#pages(repository, found, 'deleted')).versions;
