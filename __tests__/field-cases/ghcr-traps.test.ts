@@ -300,12 +300,12 @@ describe('in-use-stays: what names what on GHCR', () => {
     // Of somebody else's image: nobody here has deleted that.
     const foreign = cosign('sig', orphan);
     at.put(foreign, digestTag(orphan.digest, 'sig'));
-    for (let run = 1; run <= 3; run += 1) {
-      at.ghcr.quota.set({ remaining: 112 });
+    const images = () => old.filter(({ digest }) => at.left().has(digest)).length;
+    // Images go before what describes them, a few more of them with each quota.
+    for (let remaining = 108; images() > 0; remaining += 2) {
+      at.ghcr.quota.set({ remaining });
       expect((await at.clean()).exitCode).toBe(0);
     }
-    // Images go before what describes them.
-    expect(old.filter(({ digest }) => at.left().has(digest))).toEqual([]);
     expect(at.left().size).toBeGreaterThan(2);
     at.ghcr.quota.set({ remaining: 1000 });
     await expectLeft(at, [stable, foreign]);
