@@ -88,10 +88,7 @@ describe.each([
     repositories: APP,
     'grace-period': '0',
     'max-deletes': '100%',
-    // Without a ledger nobody knows that what a signature describes was here until the run that was killed.
-    ...(ledger === undefined
-      ? { 'dangling-referrers': 'delete' }
-      : { 'ledger-repository': ledger }),
+    ...(ledger === undefined ? {} : { 'ledger-repository': ledger }),
   };
   const killing = new Killing<Snapshot>({
     repository: APP,

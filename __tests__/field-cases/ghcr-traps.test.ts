@@ -288,6 +288,29 @@ describe('in-use-stays: what names what on GHCR', () => {
     await expectLeft(at, [stable, sbom, signed]);
   });
 
+  it('what describes an image that an earlier run deleted goes in the next one, though the quota came between', async () => {
+    const at = await startPackage();
+    const old = ['a', 'b', 'c'].map((name) => image(`old ${name}`));
+    at.put(stable, 'stable');
+    for (const each of old) {
+      at.put(each);
+      at.put(referrer('sbom', each));
+      at.put(cosign('sig', each), digestTag(each.digest, 'sig'));
+    }
+    // Of somebody else's image: nobody here has deleted that.
+    const foreign = cosign('sig', orphan);
+    at.put(foreign, digestTag(orphan.digest, 'sig'));
+    const images = () => old.filter(({ digest }) => at.left().has(digest)).length;
+    // Images go before what describes them, a few more of them with each quota.
+    for (let remaining = 108; images() > 0; remaining += 2) {
+      at.ghcr.quota.set({ remaining });
+      expect((await at.clean()).exitCode).toBe(0);
+    }
+    expect(at.left().size).toBeGreaterThan(2);
+    at.ghcr.quota.set({ remaining: 1000 });
+    await expectLeft(at, [stable, foreign]);
+  });
+
   it("BuildKit's attestations: they stay and go with their index", async () => {
     const built = (name: string) =>
       index(platforms(name).flatMap((each) => [each, attestation(name, each)]));
