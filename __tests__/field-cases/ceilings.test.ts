@@ -223,7 +223,7 @@ describe('a list of tags', () => {
     [
       'objects with a tag each',
       (n = 0) => `{"name":"a tag of some length ${String(n)}"}`,
-      "a body that isn't a registry's",
+      'which no list of a registry does',
     ],
   ])(
     'is refused at 21 MB of %s',
