@@ -7,8 +7,10 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
 import { digestsWith } from '../../src/plan/fate.js';
+import { image } from '../support/builders/build.js';
 import { builtEstates, changes, runs } from '../support/builders/arbitraries.js';
 import { GRACE, type Built, type Id } from '../support/builders/random-estate.js';
+import { seed } from '../support/clients/push.js';
 import { silence } from '../support/scenes/captured-output.js';
 import {
   actionOf,
@@ -29,6 +31,7 @@ import {
 import { judge, type Rules } from '../support/scenes/model.js';
 import { run, type Ran } from '../support/scenes/run.js';
 import { play, type Play, type Script } from '../support/scenes/stage.js';
+import { repositoryOf } from '../support/servers/memory/state.js';
 
 jest.setTimeout(3_600_000);
 silence();
@@ -141,6 +144,50 @@ describe('a run on GHCR', () => {
           const { stage } = await act({ changes: script });
           expect(stage.wrongs).toEqual([]);
         }),
+      ),
+      runs(100),
+    );
+  });
+
+  it('in-use-stays, red-or-right: misses no version where pages shift while they are read', async () => {
+    const shifts = fc.array(
+      fc.record({ page: fc.integer({ min: 1, max: 40 }), kind: fc.constantFrom('push', 'delete') }),
+      { minLength: 1, maxLength: 4 },
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        builtEstates(12),
+        settings,
+        fc.constantFrom(2, 4),
+        shifts,
+        (built, setting, largestPage, script) => {
+          const weather = { ...setting.weather, largestPage };
+          return withPackage(built, { ...setting, weather }, async (act, { ghcr, state }) => {
+            // What others push and delete meanwhile belongs to nothing else, and is the newest: all rows below it move.
+            const others = Array.from({ length: 6 }, (_, n) => image(`other ${String(n)}`));
+            const repository = repositoryOf(state, NAME);
+            others.forEach((other, n) => {
+              seed(state, NAME, other, `other-${String(n)}`);
+            });
+            ghcr.versions(NAME);
+            let pages = 0;
+            ghcr.onPage(() => {
+              pages += 1;
+              for (const { page, kind } of script) {
+                if (page === pages && kind === 'push') {
+                  const name = `pushed-${String(pages)}`;
+                  seed(state, NAME, image(name), name);
+                } else if (page === pages) {
+                  repository.manifests.delete(others.pop()?.digest ?? '');
+                  repository.tags.delete(`other-${String(others.length)}`);
+                }
+              }
+            });
+            const { ran, stage, orphans } = await act();
+            expect(stage.wrongs).toEqual([]);
+            expect(ran.green ? stage.deleted(NAME) : orphans).toEqual(orphans);
+          });
+        },
       ),
       runs(100),
     );
