@@ -43824,6 +43824,8 @@ function credentialsOf(entry, host, file) {
 
 /** Any name will do beside a token of GitHub. */
 const NEUTRAL_NAME = 'github-actions';
+/** How the tokens of jobs begin. */
+const JOB_TOKEN = 'ghs_';
 /** Reads `username` and `password`. */
 function readLogin(mistake) {
     const username = getInput('username');
@@ -43849,7 +43851,7 @@ function readLogin(mistake) {
  *
  * @returns `undefined` for every family but GitHub's own: the token goes to no other registry
  */
-function readGithubToken(family, mistake) {
+function readGithubToken({ registry, family, github, apiUrl }, mistake) {
     const token = getInput('github-token');
     if (token !== '') {
         core_setSecret(token);
@@ -43857,10 +43859,17 @@ function readGithubToken(family, mistake) {
     if (token === '' || family?.isOfGitHub !== true) {
         return undefined;
     }
-    // What can't stand in a header would be quoted by the error of whoever tries. Here it is not.
-    return /^[\x21-\x7e]+$/.test(token)
-        ? token
-        : mistake('github-token', 'one token of GitHub, without spaces or line feeds within');
+    if (!/^[\x21-\x7e]+$/.test(token)) {
+        // What can't stand in a header would be quoted by the error of whoever tries. Here it is not.
+        return mistake('github-token', 'one token of GitHub, without spaces or line feeds within');
+    }
+    const api = apiUrl ?? (registry && family.api?.(registry, github));
+    const isElsewhere = apiUrl === undefined && github !== undefined && api?.origin !== github.api.origin;
+    if (isElsewhere && token.startsWith(JOB_TOKEN)) {
+        const takes = `a personal access token for ${String(api?.host)}: the job's own token is one of ${github.server.host}`;
+        return mistake('github-token', takes);
+    }
+    return token;
 }
 /**
  * What to log in to the registry with: the inputs, else the Docker config, else the token of GitHub where the settings
@@ -45463,6 +45472,50 @@ function remove(made) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/http/message.ts
+
+/**
+ * A request that did not bring what it was sent for, for any reason. The base of all errors that a
+ * registry, a token server or the network can cause; its message is safe to print.
+ */
+class RequestFailure extends CodedError {
+    name = 'RequestFailure';
+}
+const message_CODES = {
+    dns: 'registry-unreachable',
+    refused: 'registry-unreachable',
+    reset: 'registry-unreachable',
+    timeout: 'registry-unreachable',
+    tls: 'certificate-refused',
+    truncated: 'answer-truncated',
+    'too-large': 'answer-too-large',
+    redirect: 'redirect-not-followed',
+    other: 'registry-unreachable',
+};
+/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
+class TransportError extends RequestFailure {
+    name = 'TransportError';
+    kind;
+    /** whether it was another host that failed, to which the one that was asked had sent us */
+    isElsewhere;
+    constructor(kind, message, { isElsewhere = false, ...options } = {}) {
+        super(message, message_CODES[kind], options);
+        this.kind = kind;
+        this.isElsewhere = isElsewhere;
+    }
+}
+/**
+ * Why a request failed, as its message says.
+ *
+ * @throws the error itself where it is a fault of this program
+ */
+function failureMessage(error) {
+    if (error instanceof RequestFailure) {
+        return error.message;
+    }
+    throw error;
+}
+
 ;// CONCATENATED MODULE: ./src/http/credentials.ts
 /** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
 function basicAuthorization(username, password) {
@@ -45527,50 +45580,6 @@ function whyLoginFailed(shown) {
         'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it');
 }
 
-;// CONCATENATED MODULE: ./src/http/message.ts
-
-/**
- * A request that did not bring what it was sent for, for any reason. The base of all errors that a
- * registry, a token server or the network can cause; its message is safe to print.
- */
-class RequestFailure extends CodedError {
-    name = 'RequestFailure';
-}
-const message_CODES = {
-    dns: 'registry-unreachable',
-    refused: 'registry-unreachable',
-    reset: 'registry-unreachable',
-    timeout: 'registry-unreachable',
-    tls: 'certificate-refused',
-    truncated: 'answer-truncated',
-    'too-large': 'answer-too-large',
-    redirect: 'redirect-not-followed',
-    other: 'registry-unreachable',
-};
-/** No answer could be had. The message names method, redacted URL and cause; it holds no secret. */
-class TransportError extends RequestFailure {
-    name = 'TransportError';
-    kind;
-    /** whether it was another host that failed, to which the one that was asked had sent us */
-    isElsewhere;
-    constructor(kind, message, { isElsewhere = false, ...options } = {}) {
-        super(message, message_CODES[kind], options);
-        this.kind = kind;
-        this.isElsewhere = isElsewhere;
-    }
-}
-/**
- * Why a request failed, as its message says.
- *
- * @throws the error itself where it is a fault of this program
- */
-function failureMessage(error) {
-    if (error instanceof RequestFailure) {
-        return error.message;
-    }
-    throw error;
-}
-
 // EXTERNAL MODULE: external "node:net"
 var external_node_net_ = __nccwpck_require__(7030);
 ;// CONCATENATED MODULE: ./src/http/nearby.ts
@@ -45630,7 +45639,7 @@ const IN_BACKTICKS = /^`([^`]+)`$/u;
 /** Such a name alone, which must not share a code span with its neighbours: it would lose its backticks. */
 const SPAN = /^[("]*`[^`]+`[)",;:.?!]*$/u;
 /** The code that a message ends with: a span of its own, which nothing before it may swallow. */
-const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)+\]$/;
+const CODE_OF_MESSAGE = /^\[[a-z]+(?:-[a-z]+)*\]$/;
 /** The text between backticks is one word, spaces and all. */
 const WORD = /(?:`[^`]+`|[^\s`]|`)+/gu;
 /**
@@ -46470,8 +46479,10 @@ const ErrorEntry = object({
 });
 /** An error of each blob that is missing, with a detail, are a few thousand. */
 const ERROR_VALUES = 50_000;
-/** A million tags come in one page from Distribution 2.x. */
+/** A list of Google's has several values for each manifest. */
 const LIST_VALUES = 2_500_000;
+/** A million tags come in one page from Distribution 2.x. Parsed, more would take memory only to be refused. */
+const NAME_VALUES = 1_001_000;
 /** The first error of a registry's JSON error body; `undefined` when the body is something else. */
 function errorOf(response) {
     let body;
@@ -46615,11 +46626,12 @@ function missingScope(response) {
 /**
  * A JSON body of this shape; `undefined` when it is something else.
  *
+ * @param most how many values it may hold
  * @throws RegistryError when it holds more than any list does
  */
-function jsonOf(schema, response) {
+function jsonOf(schema, response, most = LIST_VALUES) {
     try {
-        return inForm(schema, json_parseJson(response.body, LIST_VALUES));
+        return inForm(schema, json_parseJson(response.body, most));
     }
     catch (error) {
         if (error instanceof JsonLimitError) {
@@ -46742,7 +46754,7 @@ async function readCatalog(client) {
             if (mostTries !== undefined && [500, 502, 503, 504].includes(status)) {
                 throw new PageLate();
             }
-            const body = status === 200 ? jsonOf(CatalogBody, response) : undefined;
+            const body = status === 200 ? jsonOf(CatalogBody, response, NAME_VALUES) : undefined;
             return body && (body.repositories ?? []);
         };
         const n = size === undefined ? '' : `?n=${String(size)}`;
@@ -47676,7 +47688,7 @@ async function listTags(client, repository) {
         if (page === 1 && saysUnknown(response)) {
             return [];
         }
-        const body = response.status === 200 ? jsonOf(TagsBody, response) : undefined;
+        const body = response.status === 200 ? jsonOf(TagsBody, response, NAME_VALUES) : undefined;
         return body && (body.tags ?? []);
     });
     // A digest in the list is seen of some registries (skopeo#2542). It can be read as one, and is kept.
@@ -52992,25 +53004,29 @@ const api_ANSWER_BYTES = 16 * 1024 * 1024;
 const api_VERSION = '2022-11-28';
 const Refused = object({ response: object({ data: unknown() }) });
 const Message = object({ message: string() });
+const NO_TOKEN = 'could not ask the API of GitHub: the input `github-token` is empty. Leave it out, so that it is the token of the ' +
+    'job, or give a classic personal access token';
 const silent = () => undefined;
 class GitHubApi {
     base;
     #connection;
+    /** absent without a token, which every request of this program needs */
     #octokit;
     #scopes;
     /** @throws Error when the connection has no address of the API: the inputs are checked before */
     constructor(connection) {
-        const { api, githubToken = '' } = connection;
+        const { api, githubToken } = connection;
         if (api === undefined) {
             throw new Error('there is no address of the GitHub API');
         }
         this.base = api;
         this.#connection = connection;
-        this.#octokit = getOctokit(githubToken, {
+        const options = {
             baseUrl: api.href.replace(/\/$/, ''),
             // It would print headers of the server as they are.
             log: { debug: silent, info: silent, warn: silent, error: silent },
-        });
+        };
+        this.#octokit = githubToken ? getOctokit(githubToken, options) : undefined;
     }
     /** The scopes of a classic personal access token, once an answer told; other tokens have none. */
     get scopes() {
@@ -53023,9 +53039,13 @@ class GitHubApi {
     /**
      * Any answer of the API, a refusal too.
      *
-     * @throws RequestFailure when there was none
+     * @throws RequestFailure when there was none; RegistryError without a token
      */
     async ask({ route, parameters, isLate }) {
+        const octokit = this.#octokit;
+        if (octokit === undefined) {
+            throw new RegistryError('unauthorized', NO_TOKEN, 'token-missing');
+        }
         const { send } = this.#connection;
         const { origin } = this.base;
         // A restore may be asked for twice.
@@ -53038,7 +53058,7 @@ class GitHubApi {
         };
         const fetch = createFetch(watched, options);
         const headers = { 'x-github-api-version': api_VERSION };
-        const asked = this.#octokit.request(route, { ...parameters, headers, request: { fetch } });
+        const asked = octokit.request(route, { ...parameters, headers, request: { fetch } });
         const data = await asked.then((found) => found.data, (error) => {
             // An error of the transport comes with a status, too.
             const failure = requestFailureOf(error);
@@ -53106,6 +53126,7 @@ class GitHubApi {
  */
 
 
+
 const User = object({ login: string(), type: string() });
 class Owners {
     #api;
@@ -53113,10 +53134,13 @@ class Owners {
     constructor(api) {
         this.#api = api;
     }
-    /** @throws RequestFailure */
+    /** @throws RequestFailure also for a name that has no owner: without a name, routes of one package are others */
     async packageOf(repository) {
         const [owner = '', ...rest] = repository.split('/');
         const name = rest.join('/');
+        if (owner === '' || name === '') {
+            throw new RegistryError('unexpected', `${repository} is no package of GitHub: \`repositories\` takes \`owner/name\``);
+        }
         const found = await this.ownerOf(owner);
         return { ...found, name, settings: settingsOf(this.#api.base, found, name) };
     }
@@ -53164,11 +53188,14 @@ function settingsOf({ protocol, host }, { prefix, owner }, name) {
     const kind = prefix === '/orgs/{owner}' ? 'orgs' : 'users';
     return `${web}/${kind}/${owner}/packages/container/${encodeURIComponent(name)}/settings`;
 }
-/** A missing right, and how to get it: GitHub's answers don't tell which one it is. */
+/**
+ * A missing right, and how to get it: GitHub's answers don't tell which one it is. The link comes early, since long messages
+ * are cut.
+ */
 function rightsOf({ settings }) {
     return ('A job needs `permissions: packages: write`, and its repository the role Admin on the package, under "Manage Actions ' +
-        'access". A personal access token has to be a classic one with `read:packages` and `delete:packages`, of an admin ' +
-        `of the package. Its settings: ${settings}`);
+        `access" of ${settings} (a personal access token has to be a classic one of an admin of the package, with ` +
+        '`read:packages` and `delete:packages`)');
 }
 
 ;// CONCATENATED MODULE: ./src/registry/families/ghcr/deletes.ts
@@ -53182,17 +53209,18 @@ const MOST_HIDDEN = 3;
 const UNDELETABLE = [
     [
         /last (?:tagged )?version of a package/i,
-        ({ settings }) => `It is the last tagged version, which goes only with the whole package. Tag another version, or delete the package: ${settings}`,
+        ({ settings }) => `It is the last tagged version, which goes only with the whole package. Tag another version, or delete the package in its settings: ${settings}`,
     ],
     [
         /more than 5,?000 downloads/i,
-        ({ settings }) => `A public version that was downloaded so often stays. Make the package private first, or ask the support of GitHub: ${settings}`,
+        ({ settings }) => `It is public and was downloaded more than 5,000 times. Make the package private first, or ask the support of GitHub. The settings of the package: ${settings}`,
     ],
 ];
 function createVersionDeleter(options) {
     const { api, owners, versions, pace, onDelete } = options;
-    /** by repository, how many 404s there were for versions that are still there; absent once a delete worked */
+    /** by repository, how many 404s there were for versions that are still there */
     const hidden = new Map();
+    /** repositories in which a delete worked */
     const working = new Set();
     async function idOf(repository, digest) {
         const known = versions.latest(repository)?.get(digest)?.id;
@@ -53234,7 +53262,10 @@ function createVersionDeleter(options) {
                 return 'deleted';
             }
             if (answer.status === 404) {
-                await judgeMissing(repository, id, found, what);
+                // After an answer of 500 an earlier try may have taken effect. The list tells, and a single version may lag.
+                if (answer.tries === undefined) {
+                    await judgeMissing(repository, id, found, what);
+                }
                 return 'gone';
             }
             throw undeletable(answer, found, what) ?? api.refusal(answer, what, rightsOf(found));
@@ -53276,9 +53307,9 @@ function parametersOf({ prefix, owner, name }) {
 
 const pace_MINUTE = 60_000;
 /** Below the 180 that are allowed: what is sent evenly may arrive unevenly. */
-const MOST_A_MINUTE = 176;
-/** Milliseconds: not all of a minute's deletes at once, and time for the list in between. */
-const SPACING = 250;
+const MOST_A_MINUTE = 174;
+/** Milliseconds: spread over a minute, so that two seconds of delay are no seven deletes more, with time for the list. */
+const SPACING = 310;
 class Pace {
     #clock;
     /** one waits at a time, so that nobody holds a turn that he is too late to use */
@@ -53292,7 +53323,8 @@ class Pace {
     turn(isLate = () => false) {
         return this.#queue(async () => {
             for (let wait = this.#wait(); wait > 0 && !isLate(); wait = this.#wait()) {
-                await this.#clock.sleep(wait);
+                // In steps: the recheck that follows is not to wait for a delete that is too late.
+                await this.#clock.sleep(Math.min(wait, SPACING));
             }
             if (!isLate()) {
                 this.#sent.push(this.#clock.now());
@@ -53317,8 +53349,8 @@ class Pace {
 
 const Packages = array(object({ name: string() }));
 const PER_PAGE = 100;
-/** A hundred thousand packages of one owner. */
-const packages_MOST_PAGES = 1000;
+/** GitHub refuses a page behind its ten thousandth package. */
+const packages_MOST_PAGES = 100;
 const NEEDS_NAMES = "A job's own token can't list packages: name them in `repositories`, as `owner/name`, or give `github-token` a " +
     'classic personal access token with `read:packages`';
 /**
@@ -53367,7 +53399,7 @@ async function packagesOf(api, owners, owner) {
             return names;
         }
     }
-    throw api.misunderstood(what);
+    throw new RegistryError('unexpected', `could not ${what}: GitHub lists 10,000 of an owner at most, and there are more. Name them in \`repositories\``);
 }
 /** @throws RegistryError when the header makes no sense: packages could be missed */
 function hasNext({ headers, url }) {
@@ -53399,8 +53431,11 @@ const versions_PER_PAGE = 100;
 const versions_MOST_PAGES = 10_000;
 /** GitHub allows a hundred requests at the same time. */
 const PAGES_AT_ONCE = 32;
-/** Each further reading is needed only because somebody pushed or deleted meanwhile. */
+/** Each further reading is needed only because somebody pushed or deleted meanwhile, or the list lags behind deletes. */
 const MOST_READINGS = 4;
+/** Milliseconds before the second reading. Each later pause is so many times the one before. */
+const PAUSE = 1000;
+const PAUSE_GROWTH = 5;
 const versions_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
 const Version = object({
     id: pipe(dist_number(), safeInteger(), minValue(1)),
@@ -53420,13 +53455,15 @@ const Versions = array(Version);
 class VersionList {
     #api;
     #owners;
+    #clock;
     /** by repository, how many requests its last list took */
     #costs = new Map();
     /** by repository, its last list */
     #listings = new Map();
-    constructor(api, owners) {
+    constructor(api, owners, clock) {
         this.#api = api;
         this.#owners = owners;
+        this.#clock = clock;
     }
     /**
      * All of them, complete.
@@ -53436,6 +53473,9 @@ class VersionList {
     async read(repository) {
         const found = await this.#owners.packageOf(repository);
         for (let reading = 1; reading <= MOST_READINGS; reading += 1) {
+            if (reading > 1) {
+                await this.#clock.sleep(PAUSE * PAUSE_GROWTH ** (reading - 2));
+            }
             const listing = await this.#readOnce(repository, found, 'active');
             if (listing !== undefined) {
                 this.#listings.set(repository, listing);
@@ -53453,11 +53493,10 @@ class VersionList {
     cost(repository) {
         return this.#costs.get(repository) ?? 0;
     }
-    /** The ids of deleted versions. Some may be missing: nothing is decided by them. */
+    /** Versions that were deleted, and can be restored. Some may be missing where the list moves while it is read. */
     async deleted(repository) {
         const found = await this.#owners.packageOf(repository);
-        const { versions } = await this.#pages(repository, found, 'deleted');
-        return new Set(versions.map(({ id }) => String(id)));
+        return (await this.#pages(repository, found, 'deleted')).versions;
     }
     /** Whether GitHub knows no such package, or doesn't show it to this token. */
     async isUnknown(repository) {
@@ -53467,20 +53506,32 @@ class VersionList {
     /** @returns `undefined` when it moved meanwhile */
     async #readOnce(repository, found, state) {
         const { versions, pages } = await this.#pages(repository, found, state);
-        // A push changes the first page, and a delete the last one.
-        const ends = [...new Set([1, pages.length])];
-        const again = await Promise.all(ends.map((number) => this.#page(repository, found, state, number)));
+        // A push changes the first page, and a delete the last one. Where the last one was read after others, a delete
+        // between the two shows in none of the ends.
+        const isOrdered = pages.length < 3 || pages[0]?.last === pages.length;
+        const numbers = pages.map((_, n) => n + 1);
+        const ends = isOrdered ? [...new Set([1, pages.length])] : numbers;
+        const read = (number) => this.#page(repository, found, state, number);
+        const again = await pMap(ends, read, { concurrency: PAGES_AT_ONCE });
         this.#costs.set(repository, pages.length + ends.length);
         const isSame = ends.every((number, n) => JSON.stringify(pages[number - 1]) === JSON.stringify(again[n]));
         return isSame ? listingOf(versions) : undefined;
     }
+    /** The last page comes before those in the middle: whatever is deleted after it moves it. */
     async #pages(repository, found, state) {
-        const first = await this.#page(repository, found, state, 1);
-        const numbers = Array.from({ length: first.last - 1 }, (_, n) => n + 2);
-        const others = await pMap(numbers, (number) => this.#page(repository, found, state, number), {
-            concurrency: PAGES_AT_ONCE,
-        });
-        const pages = [first, ...others];
+        const page = (number) => this.#page(repository, found, state, number);
+        const first = await page(1);
+        const { last = 1 } = first;
+        const end = last > 1 ? [await page(last)] : [];
+        const numbers = Array.from({ length: Math.max(0, last - 2) }, (_, n) => n + 2);
+        const middle = await pMap(numbers, page, { concurrency: PAGES_AT_ONCE });
+        const pages = [first, ...middle, ...end];
+        while (pages.at(-1)?.hasNext === true) {
+            if (pages.length === versions_MOST_PAGES) {
+                throw this.#api.misunderstood(whatOf(repository));
+            }
+            pages.push(await page(pages.length + 1));
+        }
         return { pages, versions: pages.flatMap(({ versions }) => versions) };
     }
     async #page(repository, found, state, number) {
@@ -53489,11 +53540,11 @@ class VersionList {
             throw this.#api.refusal(answer, whatOf(repository), rightsOf(found));
         }
         const versions = inForm(Versions, answer.data);
-        const last = lastPageOf(answer, number);
-        if (versions === undefined || last > versions_MOST_PAGES) {
+        const { last, hasNext } = linksOf(answer);
+        if (versions === undefined || (last ?? 1) > versions_MOST_PAGES) {
             throw this.#api.misunderstood(whatOf(repository));
         }
-        return { versions, last };
+        return { versions, last, hasNext };
     }
     #ask({ prefix, owner, name }, state, page) {
         return this.#api.ask({
@@ -53512,9 +53563,9 @@ function whatOf(repository) {
     return `list the versions of ${repository}`;
 }
 /** @throws RegistryError when the header makes no sense: pages could be missed */
-function lastPageOf({ headers, url }, page) {
+function linksOf({ headers: { link }, url }) {
     try {
-        return lastPageNumber(headers['link'], url) ?? page;
+        return { last: lastPageNumber(link, url), hasNext: nextPage(link, url) !== undefined };
     }
     catch (error) {
         throw error instanceof LinkError
@@ -53550,24 +53601,27 @@ function listingOf(versions) {
 
 
 
+
 const FAMILY = 'GHCR';
 const ghcr_DAY = 24 * 60 * 60 * 1000;
 /** docs.github.com, "Deleting and restoring a package" */
 const RESTORE_WINDOW = 30 * ghcr_DAY;
 /** Requests of the quota that are left to others: a token's quota is that of all workflows of its repository. */
 const RESERVE = 100;
+/** Deletes that were sent, and whose answers haven't told yet what is left: at the pace of deletes, those of 2.5 seconds. */
+const UNDER_WAY = 10;
 const ghcr_ADVICE = {
     allowDeletes: 'see the settings of the package',
-    freeDisk: 'The storage is that of GitHub, which frees it by itself.',
-    keepBlobs: 'GitHub can restore deleted versions for 30 days: run this with `restore-from` and the backup, or push the images ' +
-        'that broke again.',
-    restore: 'by the own restore of GitHub, for 30 days after the delete',
+    freeDisk: "Nothing has to be run for that: the storage is GitHub's, which frees it by itself.",
+    keepBlobs: 'GitHub restores deleted versions for 30 days: run this with `restore-from` and the backup, or push the images that ' +
+        'broke again.',
+    restore: "by GitHub's own restore where that is possible, and otherwise by a push",
 };
 function ghcr_open(connection) {
     const plain = openDistribution(connection, FAMILY, ghcr_ADVICE);
     const api = new GitHubApi(connection);
     const owners = new Owners(api);
-    const versions = new VersionList(api, owners);
+    const versions = new VersionList(api, owners, connection.clock);
     const deleting = new Set();
     const deleter = createVersionDeleter({
         api,
@@ -53583,6 +53637,7 @@ function ghcr_open(connection) {
         lister: {
             confirmsDeletes: true,
             manifests: (repository) => versions.read(repository),
+            former: (repository) => formerOf(repository, versions),
         },
         rights: createPackageRights(api),
         restorer: createRestorer(api, owners, versions),
@@ -53590,21 +53645,35 @@ function ghcr_open(connection) {
         repositories: () => readPackages(api, owners, connection.namespaces),
     };
 }
-/** A package that isn't there yet is denied to the login, as one is that the account may not see. */
+/** Where they can't be read, what describes one of them stays. */
+async function formerOf(repository, versions) {
+    try {
+        return new Set((await versions.deleted(repository)).map(({ name }) => name));
+    }
+    catch (error) {
+        if (!(error instanceof RequestFailure)) {
+            throw error;
+        }
+        return new Set();
+    }
+}
+/** A package that isn't there yet is denied to the login, as one is that the account may not see. A ledger begins so. */
 function withUnknownPackages(reader, versions) {
+    const orNone = async (repository, none, read) => {
+        try {
+            return await read();
+        }
+        catch (error) {
+            if (isDenied(error) && (await versions.isUnknown(repository))) {
+                return none;
+            }
+            throw error;
+        }
+    };
     return {
         ...reader,
-        async tags(repository) {
-            try {
-                return await reader.tags(repository);
-            }
-            catch (error) {
-                if (isDenied(error) && (await versions.isUnknown(repository))) {
-                    return [];
-                }
-                throw error;
-            }
-        },
+        tags: (repository) => orNone(repository, [], () => reader.tags(repository)),
+        blob: (repository, ...rest) => orNone(repository, undefined, () => reader.blob(repository, ...rest)),
     };
 }
 function isDenied(error) {
@@ -53623,7 +53692,9 @@ function createPackageRights(api) {
 function createRestorer(api, owners, versions) {
     return {
         window: RESTORE_WINDOW,
-        restorable: (repository) => versions.deleted(repository),
+        async restorable(repository) {
+            return new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
+        },
         async restore(repository, id) {
             const found = await owners.packageOf(repository);
             const route = routeOf('POST', found, id);
@@ -53644,7 +53715,7 @@ function createBudget({ quota, clock }, api, versions, deleting) {
             // Another recheck, and the list that confirms the deletes.
             const names = new Set([...deleting, repository]);
             const owed = [...names].reduce((sum, name) => sum + 2 * versions.cost(name), 0);
-            const deletes = Math.max(0, known.remaining - RESERVE - owed);
+            const deletes = Math.max(0, known.remaining - RESERVE - UNDER_WAY - owed);
             return { deletes, until: known.resetsAt };
         },
     };
@@ -54305,7 +54376,7 @@ function readInputs(mistakes, mistake) {
     };
     const login = readLogin(mistake);
     const { family, ...place } = readRegistry(process.env, mistake);
-    const githubToken = readGithubToken(family, mistake);
+    const githubToken = readGithubToken({ ...place, family }, mistake);
     const insecure = read('insecure', 'false', flagOf);
     const dryRun = read('dry-run', 'false', flagOf);
     const ca = readCaFile(getInput('ca-file'), mistake);
@@ -61332,7 +61403,7 @@ const auth_MOST_ROUNDS = 3;
  * server's by a second or two (`nbf`, RFC 7519 sec. 4.1.5).
  */
 const YOUNG = 10_000;
-const PAUSE = 3_000;
+const auth_PAUSE = 3_000;
 /** As often as this, a pause may have been in vain before there are no more: then it isn't the clock. */
 const MOST_IN_VAIN = 3;
 const auth_NOTHING = { kind: 'nothing' };
@@ -61398,7 +61469,7 @@ class Auth {
                 paused = true;
                 // Nothing new is shown.
                 round -= 1;
-                await this.#options.clock.sleep(PAUSE);
+                await this.#options.clock.sleep(auth_PAUSE);
             }
             else {
                 shown = proof;
@@ -64885,6 +64956,48 @@ class Attempts {
     }
 }
 
+;// CONCATENATED MODULE: ./src/run/former-manifests.ts
+class FormerManifests {
+    #context;
+    #past;
+    #isAsked;
+    constructor(context) {
+        const { past, earlier } = context.known;
+        this.#context = context;
+        this.#past = new Map(past);
+        // What was found before is in the past that a recheck is given.
+        this.#isAsked = earlier !== undefined;
+    }
+    /** all that is remembered, by earlier runs or by the registry */
+    past() {
+        return new Map(this.#past);
+    }
+    /**
+     * Asks once, and only where something stays because its subject may live elsewhere.
+     *
+     * @returns whether that is news
+     */
+    async ask({ keep }) {
+        const { lister, repository, policy } = this.#context;
+        const subjects = keep.flatMap(({ reason }) => reason.kind === 'dangling-referrer'
+            ? [reason.subject]
+            : reason.kind === 'dangling-digest-tag'
+                ? [reason.names]
+                : []);
+        if (lister?.former === undefined || this.#isAsked || subjects.length === 0) {
+            return false;
+        }
+        this.#isAsked = true;
+        const former = await lister.former(repository);
+        const found = subjects.filter((digest) => former.has(digest));
+        const { now } = policy;
+        for (const digest of found) {
+            this.#past.set(digest, { firstSeen: now, everInUse: false, status: 'deleted', since: now });
+        }
+        return found.length > 0;
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/run/layer-links.ts
 /**
  * Which orphans may be layers or configs as well. Distribution up to 2.8 removes the link of a layer along with the
@@ -65367,6 +65480,7 @@ class ReferrerQuestions {
 
 
 
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. For each apparent orphan it then reads the ages and referrers that might save it. The plan is
@@ -65403,6 +65517,7 @@ class Reading {
     #list;
     #reads;
     #referrers;
+    #former;
     #facts;
     /** digests that were asked for, found or not: none is asked for twice */
     #begun = new Set();
@@ -65424,6 +65539,7 @@ class Reading {
         this.#list = new ListingReading(context);
         this.#reads = new ManifestReading(context, this.#list);
         this.#referrers = new ReferrerQuestions(context);
+        this.#former = new FormerManifests(context);
         this.#tags = new TagReading({
             ...context,
             fetch: (reference) => this.#reads.fetch(reference),
@@ -65431,7 +65547,7 @@ class Reading {
         });
     }
     survey() {
-        const { repository, known, attempts, policy } = this.#context;
+        const { repository, attempts, policy } = this.#context;
         const { found, absent, bodies, isUntyped } = this.#reads;
         const inventory = {
             repository,
@@ -65442,7 +65558,7 @@ class Reading {
             brokenTags: [...this.#tags.broken].sort(),
             referrers: new Map(this.#referrers.answers),
             facts: new Map(this.#facts),
-            past: known.past,
+            past: this.#former.past(),
             listing: this.#list.listing,
             ...(this.#spared.size === 0 ? {} : { unread: new Set(this.#spared) }),
             links: this.#links,
@@ -65533,10 +65649,14 @@ class Reading {
      * @returns whether anything was read, so that the plan has to be made again
      */
     async readMore({ inventory, plan }) {
-        if (plan.orphans.length === 0 || inventory.gaps.length > 0) {
+        if (inventory.gaps.length > 0) {
             return false;
         }
-        return ((await this.#readSpared()) ||
+        if (plan.orphans.length === 0) {
+            return this.#former.ask(plan);
+        }
+        return ((await this.#former.ask(plan)) ||
+            (await this.#readSpared()) ||
             (await this.#readTagsAgain()) ||
             (await this.#checkListing(inventory)) ||
             // A known child must be there before the first delete, or a later run would call its index broken by this one.
@@ -65731,7 +65851,10 @@ function pastOf({ records }) {
  */
 const confirmation_PATIENCE = 60_000;
 const FIRST_PAUSE = 500;
-/** A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. */
+/**
+ * A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. A list may lag,
+ * though, behind the try whose answer was lost.
+ */
 const MOST_ROUNDS_AFTER_404 = 2;
 const STILL_THERE = 'the registry took the DELETE, and the manifest is still there. Does the registry allow deletes, and is ' +
     '`registry-url` its own address, not that of a mirror or cache? Its log may tell';
@@ -65867,8 +65990,10 @@ class Confirmation {
     #endRound(digest) {
         const round = (this.#rounds.get(digest) ?? 0) + 1;
         this.#rounds.set(digest, round);
-        const isHidden = this.#options.fates.get(digest)?.kind === 'gone';
-        if (this.#isOver() || (isHidden && round === MOST_ROUNDS_AFTER_404)) {
+        const { fates, list } = this.#options;
+        const isHidden = fates.get(digest)?.kind === 'gone';
+        const isEnough = isHidden && list === undefined && round === MOST_ROUNDS_AFTER_404;
+        if (this.#isOver() || isEnough) {
             this.#fail(digest, isHidden ? HIDDEN : STILL_THERE);
         }
     }
@@ -66599,13 +66724,16 @@ class Sweep {
         if (gap !== undefined) {
             const what = `looking again before the deletes, ${gap.what}`;
             this.#giveUp(this.#isStopped() ? STOPPED : `${what} could not be read: ${gap.why}`);
+            // A list that can't be read confirms nothing: those that wait for it have failed, or would wait for ever.
+            await this.#confirmation.askAll();
             return;
         }
         this.#confirmation.learn(fresh.inventory.listing);
         this.#keep(fresh);
         await this.#saveNewTags(fresh);
-        const every = deleter.recheckEvery ?? sweep_RECHECK_EVERY;
-        const until = clock.now() + Math.max(every, RECHECK_TIMES * (clock.now() - began));
+        const lasted = clock.now() - began;
+        const every = deleter.recheckEvery ?? lasted + sweep_RECHECK_EVERY;
+        const until = began + Math.max(every, lasted + RECHECK_TIMES * lasted);
         await this.#delete(fresh, until);
         this.#recheck.finish(fresh, this.#fates);
         // A delete that waits for a slow one of the registry is not stuck.
@@ -66665,6 +66793,7 @@ class Sweep {
     async #delete({ plan, inventory }, until) {
         // The new plan's order counts, because it may have changed with the tags.
         const isOpen = new Set(this.#open());
+        let isSpent = false;
         const condemned = plan.orphans.filter(({ digest }) => isOpen.has(digest));
         const deletion = new Deletion({
             ...this.#options,
@@ -66672,7 +66801,11 @@ class Sweep {
             tagsOf: tagsIn(inventory),
             fates: this.#fates,
             confirmation: this.#confirmation,
-            isOver: () => this.#isStopped() || this.#options.clock.now() >= until || this.#isSpent(),
+            isOver: () => {
+                // Another repository may owe less meanwhile. What was late stays late.
+                isSpent ||= this.#isSpent();
+                return isSpent || this.#isStopped() || this.#options.clock.now() >= until;
+            },
             mayWait: (digest) => {
                 const tries = (this.#tries.get(digest) ?? 0) + 1;
                 this.#tries.set(digest, tries);

@@ -49,3 +49,12 @@ it('a repository that could not be read whole gives no warning', () => {
   const broken = [survey({ tags: { v1: found }, more: { gaps: [gap] } })];
   expect(notFound(protect(nowhere, `team/app@${nowhere}`), broken)).toEqual([]);
 });
+
+it('an unread child is found, and may have any other digest', () => {
+  const child = image('child');
+  const unread = new Set([child.digest]);
+  const some = [survey({ tags: { v1: found }, more: { unread } })];
+  expect(notFound(protect(nowhere, `team/app@${nowhere}`), some)).toEqual([]);
+  const files = new Map([['a.lock', [child.digest, nowhere] as Digest[]]]);
+  expect(unmet(withFiles(protect(), files), some)).toBe(1);
+});

@@ -104,8 +104,8 @@ function restored({ fates }: RepositoryRun): Problem[] {
   return digestsWith(fates, 'restored').map((digest) => ({
     kind: 'restored',
     what:
-      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored from its ` +
-      'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+      `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored. ` +
+      'Give pushes and this clean-up the same `concurrency:` group',
   }));
 }
 

@@ -9,13 +9,11 @@ import type { Listing } from '../registry/registry.js';
 import { coded } from '../text/code.js';
 import type { ManifestReading } from './manifest-reading.js';
 import type { SurveyContext } from './survey-options.js';
-import { PAUSE } from './tag-reading.js';
+import { LAG_GROWTH, PAUSE } from './tag-reading.js';
 
 const WHAT = 'the list of manifests';
 /** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
 const MOST_READS = 4;
-/** Each pause before another read is so many times the one before. */
-const LAG_GROWTH = 4;
 
 export class ListingReading {
   readonly #context: SurveyContext;

@@ -135,15 +135,12 @@ class Reading {
     await this.#tags.read(this.#list.tags());
     // Whether such a tag is a digest tag is told by the entries' own bodies.
     const fallbacks = [...this.#tags.found].filter(([tag]) => parseDigestTag(tag) !== undefined);
-    const entries = fallbacks.flatMap(([, digest]) => this.#namedBy(digest));
+    const targets = new Set(fallbacks.map(([, digest]) => digest));
+    const lists = [...this.#reads.found.values()].filter(({ digest }) => targets.has(digest));
+    const entries = lists.flatMap(namedBy);
     await this.follow(entries.map(({ digest, source }) => ({ digest, source })));
     await this.#followAll();
     await this.follow(this.#list.manifests().filter(({ digest }) => !this.#spared.has(digest)));
-  }
-
-  #namedBy(digest: Digest): Found[] {
-    const manifest = this.#reads.found.get(digest);
-    return manifest === undefined ? [] : namedBy(manifest);
   }
 
   /** Reads all manifests that other manifests and the tags name. */

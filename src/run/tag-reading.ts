@@ -14,6 +14,8 @@ import type { SurveyContext } from './survey-options.js';
 export const MOST_READS = 4;
 /** Milliseconds between them. */
 export const PAUSE = 500;
+/** Where the registry's list may lag behind pushes, each pause is so many times the one before. */
+export const LAG_GROWTH = 4;
 
 /** The most reads of a tag where HEAD and GET disagree: it may move between the two requests, but not each time. */
 const MOST_ROUNDS = 3;
@@ -68,14 +70,16 @@ export class TagReading {
    * broken have had their time. @returns whether any is there now
    */
   async askAgain(): Promise<boolean> {
-    const { known, clock } = this.#options;
+    const { known, clock, lister } = this.#options;
+    // A manifest may be 404 for seconds after its push, where the list comes from another server (GHCR).
+    const growth = lister === undefined ? 1 : LAG_GROWTH;
     const isNews = (tag: string) =>
       parseDigestTag(tag) === undefined && known.earlier?.brokenTags.includes(tag) !== true;
     const before = this.broken.size;
     let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
     this.#hasAskedAgain = true;
     for (let read = 2; read <= MOST_READS && missing.length > 0; read += 1) {
-      await clock.sleep(PAUSE);
+      await clock.sleep(PAUSE * growth ** (read - 2));
       await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
       missing = missing.filter((tag) => this.broken.has(tag));
     }

@@ -14,6 +14,7 @@ import {
 } from '../../support/builders/build.js';
 import { fate } from '../../support/builders/inventories.js';
 import { stopClients, tally } from '../../support/clients/client.js';
+import { fakeClock } from '../../support/scenes/fake-clock.js';
 import {
   digests,
   remembered,
@@ -197,5 +198,25 @@ describe('the tags', () => {
     const { plan } = await scene.read({ earlier: first.inventory });
     expect(fate(plan, old)).toBe('keep: tagged');
     expect(tally(scene.registry)).toMatchObject({ 'GET manifest': 1, 'HEAD manifest': 3 });
+  });
+});
+
+describe('a tag whose manifest is not there yet', () => {
+  it('is asked for again with growing pauses, since the list may lag behind pushes', async () => {
+    const scene = await listed();
+    const clock = fakeClock({ auto: true });
+    const pushed = index([old]);
+    scene.put(old);
+    scene.put(pushed, 'new');
+    const late = clock.now() + 10_000;
+    scene.registry.intercept(({ path }) =>
+      clock.now() < late && /manifests\/(?:new|sha256)/.test(path) && !path.endsWith(old.digest)
+        ? { kind: 'answer', status: 404, body: '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}' }
+        : undefined,
+    );
+    const hidden = async () => new Map([[old.digest, { tags: [] }]]);
+    const { plan } = await scene.read({ clock, lister: { manifests: hidden } });
+    expect(clock.slept.slice(0, 3)).toEqual([500, 2000, 8000]);
+    expect(plan.orphans).toEqual([]);
   });
 });
