@@ -59969,8 +59969,8 @@ function brokenImages({ broken }) {
 function restored({ fates }) {
     return digestsWith(fates, 'restored').map((digest) => ({
         kind: 'restored',
-        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored from its ` +
-            'saved bytes. Give pushes and this clean-up the same `concurrency:` group',
+        what: `${shortDigest(digest)} was deleted at the moment when a push began to use it, and was restored. ` +
+            'Give pushes and this clean-up the same `concurrency:` group',
     }));
 }
 const BY_EARLIER = 'an earlier run deleted it, or was about to';
@@ -65098,6 +65098,8 @@ async function readAs(source, { reader, repository }, digest) {
 const MOST_READS = 4;
 /** Milliseconds between them. */
 const tag_reading_PAUSE = 500;
+/** Where the registry's list may lag behind pushes, each pause is so many times the one before. */
+const LAG_GROWTH = 4;
 /** The most reads of a tag where HEAD and GET disagree: it may move between the two requests, but not each time. */
 const tag_reading_MOST_ROUNDS = 3;
 class TagReading {
@@ -65140,13 +65142,15 @@ class TagReading {
      * broken have had their time. @returns whether any is there now
      */
     async askAgain() {
-        const { known, clock } = this.#options;
+        const { known, clock, lister } = this.#options;
+        // A manifest may be 404 for seconds after its push, where the list comes from another server (GHCR).
+        const growth = lister === undefined ? 1 : LAG_GROWTH;
         const isNews = (tag) => parseDigestTag(tag) === undefined && known.earlier?.brokenTags.includes(tag) !== true;
         const before = this.broken.size;
         let missing = this.#hasAskedAgain ? [] : [...this.broken].filter(isNews);
         this.#hasAskedAgain = true;
         for (let read = 2; read <= MOST_READS && missing.length > 0; read += 1) {
-            await clock.sleep(tag_reading_PAUSE);
+            await clock.sleep(tag_reading_PAUSE * growth ** (read - 2));
             await this.#each(missing, (tag) => this.#confirmTag(tag, undefined));
             missing = missing.filter((tag) => this.broken.has(tag));
         }
@@ -65236,8 +65240,6 @@ class TagReading {
 const WHAT = 'the list of manifests';
 /** A push or a delete between two reads needs one more. Lists of some registries lag for seconds. */
 const listing_reading_MOST_READS = 4;
-/** Each pause before another read is so many times the one before. */
-const LAG_GROWTH = 4;
 class ListingReading {
     #context;
     #reads = 0;
@@ -65580,14 +65582,12 @@ class Reading {
         await this.#tags.read(this.#list.tags());
         // Whether such a tag is a digest tag is told by the entries' own bodies.
         const fallbacks = [...this.#tags.found].filter(([tag]) => parseDigestTag(tag) !== undefined);
-        const entries = fallbacks.flatMap(([, digest]) => this.#namedBy(digest));
+        const targets = new Set(fallbacks.map(([, digest]) => digest));
+        const lists = [...this.#reads.found.values()].filter(({ digest }) => targets.has(digest));
+        const entries = lists.flatMap(namedBy);
         await this.follow(entries.map(({ digest, source }) => ({ digest, source })));
         await this.#followAll();
         await this.follow(this.#list.manifests().filter(({ digest }) => !this.#spared.has(digest)));
-    }
-    #namedBy(digest) {
-        const manifest = this.#reads.found.get(digest);
-        return manifest === undefined ? [] : namedBy(manifest);
     }
     /** Reads all manifests that other manifests and the tags name. */
     async #followAll() {
