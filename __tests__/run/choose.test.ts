@@ -51,6 +51,13 @@ describe('the choice of repositories', () => {
     expect(requests).toEqual({ 'GET catalog': 1 });
   });
 
+  it('is not complete where nobody can list all that the registry has', async () => {
+    const repositories = () =>
+      Promise.resolve({ repositories: ['acme/app'], unnameable: 0, isPartial: true } as const);
+    const choice = await chooseRepositories({ repositories }, selectRepositories(['acme/**']), []);
+    expect(choice).toMatchObject({ repositories: ['acme/app'], isComplete: false });
+  });
+
   it('needs no catalog for plain names, existing or not', async () => {
     const { choice, requests } = await choose(['team/web', 'not/yet'], ['app']);
     expect(choice).toMatchObject({

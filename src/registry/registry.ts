@@ -170,6 +170,8 @@ export interface Catalog {
   readonly repositories: readonly string[];
   /** how many names were dropped because the spec's grammar does not allow them */
   readonly unnameable: number;
+  /** The registry has more, which nobody can list. */
+  readonly isPartial?: true;
 }
 
 /** The family's own list of a repository's manifests, tagged or not. */

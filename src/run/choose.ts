@@ -27,10 +27,10 @@ export async function chooseRepositories(
   if (selection.names !== undefined) {
     return { repositories: selection.names, isComplete: false, unnameable: 0, warnings: [] };
   }
-  const { repositories, unnameable } = await registry.repositories();
+  const { repositories, unnameable, isPartial } = await registry.repositories();
   const known = [...new Set([...repositories, ...named])].sort();
   const chosen = known.filter((repository) => selection.includes(repository));
-  const isComplete = chosen.length === known.length && unnameable === 0;
+  const isComplete = chosen.length === known.length && unnameable === 0 && isPartial !== true;
   const warnings = chosen.length > 0 ? [] : [whyNone(known.length)];
   return { repositories: chosen, isComplete, unnameable, warnings };
 }

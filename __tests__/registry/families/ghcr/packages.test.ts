@@ -79,6 +79,7 @@ describe('The packages of an owner', () => {
     expect(await read(ghcr, PERSONAL_TOKEN, 'acme')).toEqual({
       repositories: ['acme/app'],
       unnameable: 2,
+      isPartial: true,
     });
   });
 

@@ -40,7 +40,7 @@ export async function readPackages(
     all.push(...(await packagesOf(api, owners, owner)));
   }
   const repositories = all.filter(isRepository);
-  return { repositories, unnameable: all.length - repositories.length };
+  return { repositories, unnameable: all.length - repositories.length, isPartial: true };
 }
 
 async function packagesOf(api: GitHubApi, owners: Owners, owner: string): Promise<string[]> {
