@@ -17,7 +17,7 @@ import {
   type GhcrOptions,
 } from '../../../support/servers/ghcr/options.js';
 
-const tagged = Array.from({ length: 130 }, (_, n) => image(`tagged ${String(n)}`));
+const tagged = Array.from({ length: 52 }, (_, n) => image(`tagged ${String(n)}`));
 const multi = index([image('amd'), index([image('nested arm')])]);
 const signature = cosign('sig', multi);
 const sbom = referrer('sbom', multi);
