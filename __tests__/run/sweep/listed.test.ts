@@ -167,6 +167,19 @@ describe('a list that tells what is gone', () => {
   });
 });
 
+describe('an orphan that another run has deleted since', () => {
+  it('is gone, without a DELETE, where the list no longer has it', async () => {
+    const { scene, sweep } = await listed();
+    scene.put(old);
+    scene.put(older);
+    const save = async () => {
+      scene.app.manifests.delete(old.digest);
+    };
+    expect(await sweep({ save })).toMatchObject({ gone: [old.digest], deleted: [older.digest] });
+    expect(deletes(scene)).toEqual([older.digest]);
+  });
+});
+
 describe('the time between two rechecks', () => {
   it.each<[number | undefined, number]>([
     [undefined, 3],
