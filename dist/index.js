@@ -43872,7 +43872,7 @@ function readGithubToken({ registry, family, github, apiUrl }, mistake) {
     return token;
 }
 /**
- * What to log in to the registry with: the inputs, else the Docker config, else the token of GitHub where the settings
+ * The credentials for the registry: those of the inputs, else the Docker config, else the token of GitHub where the settings
  * have one.
  *
  * @param env where GITHUB_ACTOR and the Docker config are looked up
@@ -46886,7 +46886,7 @@ function nextPage(link, page) {
     return url;
 }
 /**
- * The number in the parameter `page` of the last page, where the header names one; it is no address to follow.
+ * The number in the parameter `page` of the last page, where the header names one; it isn't an address to follow.
  *
  * @throws LinkError when the header makes no sense
  */
@@ -52915,7 +52915,7 @@ function wholeNumber(value) {
 
 ;// CONCATENATED MODULE: ./src/http/slow-down.ts
 /**
- * What an answer says of going slower. One reading, for the layer that waits and the layer that slows the whole host
+ * The pace that an answer asks for. One reading, for the layer that waits and the layer that slows the whole host
  * down: the header Retry-After (RFC 9110 sec. 10.2.3), and GitHub's two limits (docs.github.com, "Rate limits for the REST
  * API"). Both of those may come as a 403, the status of missing rights. Pure.
  */
@@ -53139,7 +53139,7 @@ class Owners {
         const [owner = '', ...rest] = repository.split('/');
         const name = rest.join('/');
         if (owner === '' || name === '') {
-            throw new RegistryError('unexpected', `${repository} is no package of GitHub: \`repositories\` takes \`owner/name\``);
+            throw new RegistryError('unexpected', `${repository} isn't a package of GitHub: \`repositories\` takes \`owner/name\``);
         }
         const found = await this.ownerOf(owner);
         return { ...found, name, settings: settingsOf(this.#api.base, found, name) };
@@ -53522,7 +53522,7 @@ class VersionList {
         const isSame = ends.every((number, n) => JSON.stringify(pages[number - 1]) === JSON.stringify(again[n]));
         return isSame ? listingOf(versions) : undefined;
     }
-    /** The last page comes before those in the middle: whatever is deleted after it moves it. */
+    /** The last page comes before those in the middle: any delete after it moves it. */
     async #pages(repository, found, state) {
         const page = (number) => this.#page(repository, found, state, number);
         const first = await page(1);
@@ -54101,7 +54101,7 @@ function namespacesOf(patterns) {
     const named = patterns
         .filter((pattern) => pattern.includes('/'))
         .map((pattern) => pattern.slice(0, pattern.indexOf('/')))
-        // What an exclusion begins with is no literal, either.
+        // The beginning of an exclusion isn't a literal, either.
         .filter((component) => isPlain(component));
     return [...new Set(named)].sort();
 }
@@ -60055,7 +60055,7 @@ function list(intro, rows, noun, { plural, head = '', openRows = Infinity, sourc
 
 
 
-const BY_SERVER = " by the registry's own undo";
+const BY_SERVER = ' by the registry itself';
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 function restoreProblems(run) {
     const isLost = run.dryRun ? "can't be restored" : 'could not be restored';
@@ -66126,7 +66126,7 @@ class Deletion {
         }
         return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
     }
-    /** Whether it stays, and that is no failure. */
+    /** Whether it stays without being a failure. */
     #isKept(digest) {
         const kind = this.#options.fates.get(digest)?.kind;
         return kind === 'undeletable' || kind === 'kept';
@@ -66807,7 +66807,7 @@ class Sweep {
             fates: this.#fates,
             confirmation: this.#confirmation,
             isOver: () => {
-                // Another repository may owe less meanwhile. What was late stays late.
+                // Another repository may owe less meanwhile. A late delete stays late.
                 isSpent ||= this.#isSpent();
                 return isSpent || this.#isStopped() || this.#options.clock.now() >= until;
             },

@@ -132,14 +132,7 @@ describe.each([
       { n: earlier + 1, when: 'before' },
       ...(isRead(request) ? [] : [{ n: earlier + 1, when: 'after' as const }]),
     ]);
-    const wrongs: string[] = [];
-    const work = async (server: Server) => {
-      for (let kill = kills.shift(); kill !== undefined; kill = kills.shift()) {
-        wrongs.push(...(await killing.judge(server, kill, before, undisturbed)));
-      }
-    };
-    await Promise.all(servers.map(work));
-    expect(wrongs).toEqual([]);
+    expect(await killing.judgeAll(servers, kills, before, undisturbed)).toEqual([]);
   });
 
   it('that was not killed can be restored, by GitHub itself', async () => {

@@ -144,14 +144,7 @@ it.each(['before', 'after'] as const)(
   'kill-recovers: a run that is killed right %s any of its requests breaks nothing, and can be completed or restored',
   async (when) => {
     const kills = undisturbed.requests.map((_, earlier): Kill => ({ n: earlier + 1, when }));
-    const wrongs: string[] = [];
-    const work = async (server: Server) => {
-      for (let kill = kills.shift(); kill !== undefined; kill = kills.shift()) {
-        wrongs.push(...(await killing.judge(server, kill, before, undisturbed)));
-      }
-    };
-    await Promise.all(servers.map(work));
-    expect(wrongs).toEqual([]);
+    expect(await killing.judgeAll(servers, kills, before, undisturbed)).toEqual([]);
   },
 );
 

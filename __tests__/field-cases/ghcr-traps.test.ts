@@ -337,7 +337,7 @@ describe('in-use-stays: what names what on GHCR', () => {
     await expectLeft(at, [kept]);
   });
 
-  it('an unread platform: what it has as its subject is no orphan', async () => {
+  it('an unread platform: its subject stays', async () => {
     const subject = multi('subject of a platform');
     const kept = index([image('amd64', { subject }), image('arm64')]);
     const at = await startPackage();

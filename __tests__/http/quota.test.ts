@@ -52,7 +52,7 @@ describe('quotaOf', () => {
     expect(quotaOf({ headers })).toBeUndefined();
   });
 
-  it('gives a time that can be printed whatever a server says', () => {
+  it('gives a time that can be printed, even where a server says nonsense', () => {
     const quota = quotaOf({ headers: limits({ 'x-ratelimit-reset': '9'.repeat(11) }) });
     expect(new Date(quota?.resetsAt ?? NaN).toISOString()).toBe('5138-11-16T09:46:39.000Z');
   });
@@ -82,7 +82,7 @@ describe('watchQuotas', () => {
     expect(await after({ status: 200 })).toBeUndefined();
   });
 
-  it('remembers what was said, whatever the next answer leaves out', async () => {
+  it('remembers what was said, also where the next answer leaves it out', async () => {
     expect(await after(answer(7), { status: 200 })).toMatchObject({ remaining: 7 });
   });
 

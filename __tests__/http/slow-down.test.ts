@@ -114,7 +114,7 @@ describe('a 403 that is about rights', () => {
   it.each<[string, string]>([
     ['no body', ''],
     ['a body that is not JSON', '<h1>secondary rate limit</h1>'],
-    ['JSON that is no object', '"secondary rate limit"'],
+    ["JSON that isn't an object", '"secondary rate limit"'],
     ['no message', '{"documentation_url":"…#about-secondary-rate-limits"}'],
     ['a message that is not text', '{"message":["secondary rate limit"]}'],
     ['another message', '{"message":"Resource not accessible by integration"}'],

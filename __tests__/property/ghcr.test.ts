@@ -294,7 +294,7 @@ describe('a run on GHCR', () => {
     );
   });
 
-  it('dry-run-reads, order-free: plans the same by a dry-run, which only reads, whatever order lists are in', async () => {
+  it('dry-run-reads, order-free: plans the same by a dry-run, which only reads, in any order of the lists', async () => {
     await fc.assert(
       fc.asyncProperty(builtEstates(10), settings, (built, setting) =>
         withPackage(built, setting, async (act, { ghcr }) => {

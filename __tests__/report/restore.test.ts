@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { restored } from '../support/builders/restored.js';
 import fc from 'fast-check';
 
 import type { RestoreRun } from '../../src/run/restore.js';
@@ -12,19 +13,6 @@ import {
   restoreProblems,
 } from '../../src/report/restore.js';
 import { d } from '../support/builders/examples.js';
-
-function restored(repository: string, more: Partial<Restored> = {}): Restored {
-  return {
-    repository,
-    restored: [],
-    byServer: [],
-    standing: [],
-    failed: [],
-    tags: [],
-    failedTags: [],
-    ...more,
-  };
-}
 
 function undo(repositories: readonly Restored[], more: Partial<RestoreRun> = {}): RestoreRun {
   return {
@@ -155,9 +143,9 @@ it('the log of a restore says what the registry restored by itself', () => {
   const some = restored('team/app', { restored: [d('a'), d('b')], byServer: [d('b')] });
   expect(restoreLines(some, false)).toEqual([
     `restored ${d('a')}`,
-    `restored ${d('b')} by the registry's own undo`,
+    `restored ${d('b')} by the registry itself`,
   ]);
-  expect(restoreLines(some, true)).toContain(`would restore ${d('b')} by the registry's own undo`);
+  expect(restoreLines(some, true)).toContain(`would restore ${d('b')} by the registry itself`);
 });
 
 it('the log of a restore has a note about each part of the backup that was not used', () => {

@@ -8,6 +8,7 @@ import type { Named, Settings, CleanSettings } from '../../src/run/settings.js';
 import { selectRepositories } from '../../src/plan/selection.js';
 import type { Digest } from '../../src/oci/digest.js';
 import { PROTECT } from '../../src/plan/protection.js';
+import { cleanSettings } from '../support/builders/settings.js';
 import { NO_PROTECTION } from '../support/builders/protections.js';
 import type { Run } from '../../src/run/run.js';
 import { cleanRegistry } from '../../src/run/clean.js';
@@ -77,21 +78,7 @@ async function run(
     }
     return refuseAt?.test(`${method} ${path}`) === true ? errorAnswer(403, 'DENIED') : undefined;
   });
-  const settings: CleanSettings = {
-    registry: new URL(registry.url),
-    registryType: 'auto',
-    ledger: { kind: 'off' },
-    selection: selectRepositories([]),
-    concurrency: 1,
-    dryRun: false,
-    gracePeriod: 0,
-    danglingReferrers: 'keep',
-    keepUntagged: 0,
-    protection: NO_PROTECTION,
-    verify: true,
-    backupDirectory,
-    ...given,
-  };
+  const settings = cleanSettings(registry.url, backupDirectory, given);
   const intake = { candidates: all(orphan.digest), understood: 3, notUnderstood: 0, examples: [] };
   const send: typeof transport.send = async (request) => {
     if (isFaultAt?.(`${request.method} ${request.url.pathname}`) === true) {

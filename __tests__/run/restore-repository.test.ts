@@ -19,6 +19,7 @@ import {
   referrer,
   type Content,
 } from '../support/builders/build.js';
+import { restored } from '../support/builders/restored.js';
 import type { Action } from '../support/servers/memory/script.js';
 import { setTag } from '../support/servers/memory/state.js';
 import { errorAnswer, stopClients, tally, when } from '../support/clients/client.js';
@@ -32,15 +33,7 @@ const inner = index([child]);
 const outer = index([inner, sibling]);
 const whole = [child, sibling, inner, outer];
 
-const NOTHING: Restored = {
-  repository: APP,
-  restored: [],
-  byServer: [],
-  standing: [],
-  failed: [],
-  tags: [],
-  failedTags: [],
-};
+const NOTHING = restored(APP);
 
 function saved({ digest, mediaType, bytes }: Content, ...tags: readonly string[]): SavedCopy {
   return { digest, mediaType, bytes, tags };

@@ -1,12 +1,11 @@
 import { expect, it } from '@jest/globals';
 
 import { LISTING_MEMORY } from '../../src/memory/listing.js';
-import { selectRepositories } from '../../src/plan/selection.js';
 import { ADVICE } from '../../src/registry/families/distribution.js';
 import type { Registry } from '../../src/registry/registry.js';
 import { runOf } from '../../src/run/result.js';
 import { DAY, NOW } from '../support/builders/examples.js';
-import { NO_PROTECTION } from '../support/builders/protections.js';
+import { cleanSettings } from '../support/builders/settings.js';
 
 const restorer: Registry['restorer'] = {
   window: 30 * DAY,
@@ -16,20 +15,7 @@ const restorer: Registry['restorer'] = {
 
 function finished(registry: Pick<Registry, 'restorer'>, isUsed: boolean) {
   return runOf({
-    settings: {
-      registry: new URL('https://ghcr.io'),
-      registryType: 'auto',
-      ledger: { kind: 'off' },
-      selection: selectRepositories([]),
-      concurrency: 1,
-      dryRun: false,
-      gracePeriod: 0,
-      danglingReferrers: 'keep',
-      keepUntagged: 0,
-      protection: NO_PROTECTION,
-      verify: true,
-      backupDirectory: '/tmp/backup',
-    },
+    settings: cleanSettings('https://ghcr.io', '/tmp/backup'),
     named: {
       intake: { candidates: new Map(), understood: 0, notUnderstood: 0, examples: [] },
       pinned: { files: 0, digests: 0 },

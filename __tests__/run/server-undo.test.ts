@@ -9,6 +9,7 @@ import type { SavedCopy } from '../../src/run/saved-copy.js';
 import { undoAt } from '../../src/run/server-undo.js';
 import { RegistryError } from '../../src/registry/registry-error.js';
 import type { Restorer } from '../../src/registry/registry.js';
+import { restored } from '../support/builders/restored.js';
 import { image, index, type Content } from '../support/builders/build.js';
 import { errorAnswer, stopClients, when } from '../support/clients/client.js';
 import { undoOf, type Undo, type UndoOptions } from '../support/servers/memory/undo.js';
@@ -23,15 +24,7 @@ const inner = index([child]);
 const outer = index([inner, sibling]);
 const whole = [outer, inner, child, sibling];
 
-const NOTHING: Restored = {
-  repository: APP,
-  restored: [],
-  byServer: [],
-  standing: [],
-  failed: [],
-  tags: [],
-  failedTags: [],
-};
+const NOTHING = restored(APP);
 
 interface Loss {
   readonly scene: Scene;

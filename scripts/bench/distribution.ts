@@ -74,7 +74,7 @@ function inputs({ registry, listing }: Bench, gracePeriod: string, dryRun: boole
   return {
     'registry-url': registry.host,
     'digests-file': listing,
-    // What is measured is the scan: the same every time, whatever ran before.
+    // What is measured is the scan: the same every time, independent of earlier runs.
     'ledger-repository': 'off',
     'grace-period': gracePeriod,
     'dry-run': String(dryRun),
@@ -136,7 +136,7 @@ async function measureSweep(bench: Bench): Promise<Sweep> {
   return { measured, deleted: measured.deleted, byMethod };
 }
 
-/** @throws Error with the mend when there is none */
+/** @throws Error that says what to do when there is none */
 function findProgram(): RegistryProgram {
   const program = findDockerRegistry();
   if (program === undefined) {

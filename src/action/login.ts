@@ -74,7 +74,7 @@ export function readGithubToken(
 }
 
 /**
- * What to log in to the registry with: the inputs, else the Docker config, else the token of GitHub where the settings
+ * The credentials for the registry: those of the inputs, else the Docker config, else the token of GitHub where the settings
  * have one.
  *
  * @param env where GITHUB_ACTOR and the Docker config are looked up

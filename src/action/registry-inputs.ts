@@ -6,7 +6,7 @@ import type { Family, GitHub } from '../registry/registry.js';
 import type { Settings } from '../run/settings.js';
 import type { Mistake } from './mistake.js';
 
-/** What is known of a registry before the first request; `undefined` for what is mistaken. */
+/** The facts about a registry before the first request; `undefined` for what is mistaken. */
 interface NamedRegistry {
   readonly registry: URL | undefined;
   readonly family: Family | undefined;

@@ -9,7 +9,7 @@ import type { Settings } from '../run/settings.js';
 import { entriesOf } from './list.js';
 import { shorten, type Mistake } from './mistake.js';
 
-/** What the names of repositories mean depends on. */
+/** The meaning of repository names depends on these. */
 interface Surroundings {
   /** absent: a mistake in the inputs hides it */
   readonly family: Family | undefined;

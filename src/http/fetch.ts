@@ -20,7 +20,7 @@ import {
 import { isRedirect } from './redirect.js';
 
 /**
- * What a request needs that a `fetch` has no words for. An SDK that takes a `fetch` for each of its calls (octokit's
+ * The parts of a request that a `fetch` has no words for. An SDK that takes a `fetch` for each of its calls (octokit's
  * `request: { fetch }`) is given one made for that call.
  */
 export interface FetchOptions extends Pick<

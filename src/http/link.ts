@@ -72,7 +72,7 @@ export function nextPage(link: string | string[] | undefined, page: URL): URL | 
 }
 
 /**
- * The number in the parameter `page` of the last page, where the header names one; it is no address to follow.
+ * The number in the parameter `page` of the last page, where the header names one; it isn't an address to follow.
  *
  * @throws LinkError when the header makes no sense
  */

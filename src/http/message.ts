@@ -24,7 +24,7 @@ export interface HttpRequest {
   readonly closing?: boolean;
   /** Asked right before each try is sent: once it is true, the request is not sent any more. */
   readonly isLate?: () => boolean;
-  /** Sent so often at most after failures, for what can be asked in another way. A rate limit is no failure. */
+  /** Sent so often at most after failures, for what can be asked in another way. A rate limit isn't a failure. */
   readonly mostTries?: number;
   /** Which try this is, from 1. Set by retry, read by whoever logs exchanges. */
   readonly attempt?: number;

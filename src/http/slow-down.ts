@@ -1,5 +1,5 @@
 /**
- * What an answer says of going slower. One reading, for the layer that waits and the layer that slows the whole host
+ * The pace that an answer asks for. One reading, for the layer that waits and the layer that slows the whole host
  * down: the header Retry-After (RFC 9110 sec. 10.2.3), and GitHub's two limits (docs.github.com, "Rate limits for the REST
  * API"). Both of those may come as a 403, the status of missing rights. Pure.
  */

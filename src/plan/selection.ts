@@ -56,7 +56,7 @@ export function namespacesOf(patterns: readonly string[]): string[] {
   const named = patterns
     .filter((pattern) => pattern.includes('/'))
     .map((pattern) => pattern.slice(0, pattern.indexOf('/')))
-    // What an exclusion begins with is no literal, either.
+    // The beginning of an exclusion isn't a literal, either.
     .filter((component) => isPlain(component));
   return [...new Set(named)].sort();
 }

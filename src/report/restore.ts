@@ -9,7 +9,7 @@ import { code, prose } from '../text/markdown.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
 
-const BY_SERVER = " by the registry's own undo";
+const BY_SERVER = ' by the registry itself';
 
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 export function restoreProblems(run: RestoreRun): string[] {

@@ -114,7 +114,7 @@ export class Deletion {
     return { kind: 'skipped', why: `${standing}, which has to go before it, is still there` };
   }
 
-  /** Whether it stays, and that is no failure. */
+  /** Whether it stays without being a failure. */
   #isKept(digest: Digest): boolean {
     const kind = this.#options.fates.get(digest)?.kind;
     return kind === 'undeletable' || kind === 'kept';

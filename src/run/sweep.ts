@@ -235,7 +235,7 @@ class Sweep {
       fates: this.#fates,
       confirmation: this.#confirmation,
       isOver: () => {
-        // Another repository may owe less meanwhile. What was late stays late.
+        // Another repository may owe less meanwhile. A late delete stays late.
         isSpent ||= this.#isSpent();
         return isSpent || this.#isStopped() || this.#options.clock.now() >= until;
       },

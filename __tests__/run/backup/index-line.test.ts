@@ -66,7 +66,7 @@ describe('a line of the index', () => {
     ['no type', { mediaType: '' }],
     ['tags that are none', { tags: ['../v1'] }],
     ['tags that are no list', { tags: 'v1' }],
-    ['an id that is no text', { id: 45763 }],
+    ["an id that isn't a text", { id: 45763 }],
     ['an empty id', { id: '' }],
     ['an id with a line of its own', { id: '1\r\nX-Evil: 1' }],
     ['an id that nobody sees', { id: '1\u200b' }],

@@ -1,6 +1,6 @@
 /**
- * A package on the simulated GHCR, cleaned by the bundled action. Every kept tag is pulled entirely, and whatever is
- * deleted has to go before what it holds.
+ * A package on the simulated GHCR, cleaned by the bundled action. Every kept tag is pulled entirely, and each deleted
+ * manifest has to go before what it holds.
  */
 import type { Content } from '../builders/build.js';
 import { pullWhole } from '../clients/pull.js';
@@ -29,7 +29,7 @@ export interface GhcrPackage {
   readonly apiIntercept: (interceptor: ApiInterceptor) => void;
   /** deletes that came while something that is there still held what they delete */
   readonly early: readonly string[];
-  /** DELETE requests so far, whatever became of them */
+  /** DELETE requests so far, refused ones too */
   readonly deletes: () => number;
 }
 

@@ -176,12 +176,30 @@ export class Killing<S> {
     return ledger === undefined ? [] : memoryIn(state, ledger);
   }
 
+  /** Judges all of these kills, as many at a time as there are servers. @returns what went wrong */
+  async judgeAll(
+    servers: readonly KillServer<S>[],
+    kills: readonly Kill[],
+    before: Pick<Played<S>, 'state' | 'snapshot'>,
+    undisturbed: Pick<Played<S>, 'state'>,
+  ): Promise<string[]> {
+    const open = [...kills];
+    const wrongs: string[] = [];
+    const work = async (server: KillServer<S>) => {
+      for (let kill = open.shift(); kill !== undefined; kill = open.shift()) {
+        wrongs.push(...(await this.#judge(server, kill, before, undisturbed)));
+      }
+    };
+    await Promise.all(servers.map(work));
+    return wrongs;
+  }
+
   /**
    * @param before what the run finds there
    * @param undisturbed the same run, not killed
    * @returns what went wrong
    */
-  async judge(
+  async #judge(
     server: KillServer<S>,
     kill: Kill,
     before: Pick<Played<S>, 'state' | 'snapshot'>,

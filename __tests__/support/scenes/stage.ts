@@ -15,7 +15,7 @@ export interface Placed {
   readonly built: Built;
 }
 
-/** A registry as a stage needs it, whatever its API looks like. */
+/** A registry as a stage needs it, with any API. */
 export interface Theatre extends Pick<MemoryRegistry, 'state' | 'requests' | 'intercept'> {
   /** what the registry itself lists there now */
   readonly listed?: (placed: Placed) => Pick<View, 'candidates' | 'pushedAt'>;

@@ -244,7 +244,7 @@ describe('A row of a list', () => {
     ['has tags that are no list', { metadata: { container: { tags: 'v1' } } }],
     ['has a tag that none can be', { metadata: { container: { tags: ['a b'] } } }],
     ['has a tag that leaves its path', { metadata: { container: { tags: ['../v1'] } } }],
-    ['has a name that is no digest', { name: '1.0.0' }],
+    ["has a name that isn't a digest", { name: '1.0.0' }],
     ['has a short digest', { name: 'sha256:abc' }],
     ['has the id 0', { id: 0 }],
     ['has a negative id', { id: -5 }],

@@ -1,5 +1,5 @@
 /**
- * The registry's authentication. Its token server takes Basic only, and answers with a token that is no JWT and tells
+ * The registry's authentication. Its token server takes Basic only, and answers with a token that isn't a JWT and tells
  * nothing of its lifetime. `/v2/` and `_catalog` are challenged with a scope that names nothing, and every well-formed
  * bearer may see `/v2/`. A challenge never asks for more than `pull`: what is granted, the token's rights say.
  */

@@ -155,7 +155,7 @@ describe('An answer', () => {
   });
 
   it('makes a violation where the server itself sends a wrong one', async () => {
-    // A time that is no time: GitHub's format of dates can't say it.
+    // A time that doesn't exist: GitHub's format of dates can't say it.
     const ask = async (ghcr: Ghcr) => {
       const [version] = ghcr.versions('team/app');
       ghcr.setTimes('team/app', version?.digest ?? '', { created: 8.64e15 });

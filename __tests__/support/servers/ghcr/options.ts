@@ -86,7 +86,7 @@ export interface Assumptions {
   readonly registryTokenLifetime: number;
   /** whether a registry's token is good for the repositories only that it was asked for */
   readonly registryTokensAreBound: boolean;
-  /** a bearer that is no token of the registry, or too old */
+  /** a bearer that isn't a token of the registry, or is too old */
   readonly staleRegistryToken: 'challenged' | 'denied';
   /** whether HEAD of a manifest is a download */
   readonly headIsDownload: boolean;

@@ -71,7 +71,7 @@ function entry(method: string, kind: RestKind, path: string): Entry {
   return { method, kind, template: path, pattern, names };
 }
 
-/** @param pathname still encoded, so that `%2F` is no separator */
+/** @param pathname still encoded, so that `%2F` isn't a separator */
 export function restRouteOf(method: string, pathname: string): RestRoute | undefined {
   for (const { pattern, names, ...found } of ENTRIES) {
     const values = found.method === method ? pattern.exec(pathname) : null;

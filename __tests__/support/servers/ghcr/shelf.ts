@@ -82,7 +82,7 @@ export function currentTags({ tags }: Entry): readonly string[] {
   return tags.at(-1)?.tags ?? NO_TAGS;
 }
 
-/** Whether a change shows by now. */
+/** Whether a change shows already. */
 export function isPast(shelf: Shelf, since: Moment, lag: Lag | undefined, now: number): boolean {
   if (lag === undefined) {
     return true;

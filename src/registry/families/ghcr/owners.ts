@@ -40,7 +40,7 @@ export class Owners {
     if (owner === '' || name === '') {
       throw new RegistryError(
         'unexpected',
-        `${repository} is no package of GitHub: \`repositories\` takes \`owner/name\``,
+        `${repository} isn't a package of GitHub: \`repositories\` takes \`owner/name\``,
       );
     }
     const found = await this.ownerOf(owner);

@@ -139,7 +139,7 @@ export class VersionList {
     return isSame ? listingOf(versions) : undefined;
   }
 
-  /** The last page comes before those in the middle: whatever is deleted after it moves it. */
+  /** The last page comes before those in the middle: any delete after it moves it. */
   async #pages(repository: string, found: Package, state: State) {
     const page = (number: number) => this.#page(repository, found, state, number);
     const first = await page(1);
