@@ -55,6 +55,7 @@ describe('defaults', () => {
     digestsFiles: [],
     dryRun: false,
     gracePeriod: 24 * HOUR,
+    unusedFor: 24 * HOUR,
     danglingReferrers: 'keep',
     keepUntagged: 0,
     protection: NO_PROTECTION,

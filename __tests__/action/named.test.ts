@@ -52,6 +52,7 @@ function read(more: Partial<Settings> = {}): ReturnType<typeof readNamed> {
     digestsFiles: [],
     dryRun: false,
     gracePeriod: 0,
+    unusedFor: 0,
     danglingReferrers: 'keep',
     keepUntagged: 0,
     protection: NO_PROTECTION,

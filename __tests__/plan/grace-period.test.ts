@@ -84,7 +84,10 @@ describe('the grace period', () => {
     const newer = image('newer', { created: new Date(NOW - 2 * DAY).toISOString() });
     const list = index([old, newer]);
     const plan = planOf({ untagged: [list, image('x', { created: null })] });
-    expect(plan.orphans.find(({ digest }) => digest === list.digest)?.created).toBe(NOW - 2 * DAY);
+    expect(plan.orphans.find(({ digest }) => digest === list.digest)?.age).toEqual({
+      kind: 'built',
+      at: NOW - 2 * DAY,
+    });
     const undated = image('x', { created: null });
     expect(plan.orphans).toContainEqual({
       digest: undated.digest,

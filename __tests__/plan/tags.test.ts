@@ -31,7 +31,7 @@ describe('a tag', () => {
       {
         digest: old.digest,
         reason: { kind: 'unreachable' },
-        created: Date.UTC(2020, 0, 2, 3, 4, 5),
+        age: { kind: 'built', at: Date.UTC(2020, 0, 2, 3, 4, 5) },
         after: [],
       },
     ]);

@@ -42,6 +42,7 @@ const ALL_KINDS: readonly FaultKind[] = [...KINDS, 'secondary', 'secondary-unsai
 interface Setting {
   readonly danglingReferrers: 'keep' | 'delete';
   readonly gracePeriod: number;
+  readonly unusedFor: number;
   readonly concurrency: number;
   readonly weather: Weather;
 }
@@ -49,12 +50,13 @@ interface Setting {
 const settings: fc.Arbitrary<Setting> = fc.record({
   danglingReferrers: fc.constantFrom('keep', 'delete'),
   gracePeriod: fc.constantFrom(0, GRACE),
+  unusedFor: fc.constantFrom(0, GRACE),
   concurrency: fc.constantFrom(1, 3),
   weather: fc.oneof(fc.constant(CALM), weathers),
 });
 
-function rulesOf({ danglingReferrers, gracePeriod }: Setting): Rules {
-  return { danglingReferrers, spareYoung: gracePeriod > 0, referrersApi: false };
+function rulesOf({ danglingReferrers, gracePeriod, unusedFor }: Setting): Rules {
+  return { danglingReferrers, spareYoung: gracePeriod > 0, unusedFor, referrersApi: false };
 }
 
 const open: GhcrStage[] = [];
@@ -80,7 +82,7 @@ async function withPackage<T>(
   ) => Promise<T>,
 ): Promise<T> {
   const placed = [{ repository: NAME, built }];
-  const { danglingReferrers, gracePeriod, concurrency, weather } = setting;
+  const { danglingReferrers, gracePeriod, unusedFor, concurrency, weather } = setting;
   const theatre = await startGhcrStage(weather, placed);
   open.push(theatre);
   const act = async (script: Script = {}, dryRun = false): Promise<Acted> => {
@@ -91,6 +93,7 @@ async function withPackage<T>(
       candidates: new Map(),
       danglingReferrers,
       gracePeriod,
+      unusedFor,
       concurrency,
       onSweep: stage.onSweep,
       dryRun,

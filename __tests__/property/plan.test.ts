@@ -27,6 +27,7 @@ import { fatesFrom } from '../support/builders/fates.js';
 /** What a user asks for and what earlier runs saw, in the estate's numbers, which wrap around. */
 interface Wishes {
   readonly gracePeriod: number;
+  readonly unusedFor: number;
   readonly danglingReferrers: 'keep' | 'delete';
   readonly keepUntagged: number;
   readonly everywhere: readonly Id[];
@@ -64,6 +65,7 @@ const remembered: fc.Arbitrary<Remembered> = fc
 
 const wishes: fc.Arbitrary<Wishes> = fc.record({
   gracePeriod: fc.constantFrom(0, GRACE),
+  unusedFor: fc.constantFrom(0, DAY, 10 * DAY),
   danglingReferrers: fc.constantFrom('keep', 'delete'),
   keepUntagged: fc.oneof(fc.constant(0), fc.nat({ max: 4 })),
   everywhere: some(50, 1),
@@ -132,12 +134,13 @@ function policyOf({ built, wishes: asked }: Case): Policy {
     ...all(asked.elsewhere).map((digest) => `another/one@${digest}`),
     ...(asked.wholeRepository ? ['a/*'] : ['b/*']),
   ];
-  const { gracePeriod, danglingReferrers, keepUntagged, approved } = asked;
+  const { gracePeriod, unusedFor, danglingReferrers, keepUntagged, approved } = asked;
   const protection = readProtect(protect.join('\n'), 'registry.example.com', (entry) => {
     throw new Error(entry);
   });
   return {
     gracePeriod,
+    unusedFor,
     danglingReferrers,
     keepUntagged,
     protection: withFiles(protection, new Map([['deploy.yaml', all(asked.inFiles)]])),
@@ -160,7 +163,7 @@ function protectedIds({ built, wishes: asked }: Case): readonly Id[] {
 
 function rulesOf(given: Case): Rules {
   const { built, wishes: asked } = given;
-  const { gracePeriod, danglingReferrers, keepUntagged, approved } = asked;
+  const { gracePeriod, unusedFor, danglingReferrers, keepUntagged, approved } = asked;
   const isProtected = new Set(protectedIds(given));
   const links = [...(inventoryOf(given).links ?? [])];
   const isLinked = new Set(links.flatMap(([digest, is]) => (is ? [built.idOf.get(digest)] : [])));
@@ -172,6 +175,7 @@ function rulesOf(given: Case): Rules {
   return {
     danglingReferrers,
     spareYoung: gracePeriod > 0,
+    unusedFor,
     referrersApi: true,
     past: new Map(past),
     isProtected: (id) => isProtected.has(id),
@@ -345,18 +349,22 @@ describe('the plan of a random repository', () => {
 
   it('second-run-empty: leaves nothing to delete, and where it is cut off the next one keeps all that it kept', () => {
     fc.assert(
-      fc.property(cases(14, { gracePeriod: 0 }), fc.nat({ max: 20 }), (given, deletes) => {
-        const { built } = given;
-        const inventory = inventoryOf(given);
-        const policy = policyOf(given);
-        const first = makePlan(inventory, policy);
-        const second = (count: number) =>
-          makePlan(later(inventory, first, built, count), { ...policy, now: NOW + 7 * DAY });
-        expect(second(first.orphans.length).orphans).toEqual([]);
-        const meant = new Set(first.orphans.slice(deletes).map(({ digest }) => digest));
-        const orphans = second(deletes).orphans.map(({ digest }) => digest);
-        expect(orphans.filter((digest) => !meant.has(digest))).toEqual([]);
-      }),
+      fc.property(
+        cases(14, { gracePeriod: 0, unusedFor: 0 }),
+        fc.nat({ max: 20 }),
+        (given, deletes) => {
+          const { built } = given;
+          const inventory = inventoryOf(given);
+          const policy = policyOf(given);
+          const first = makePlan(inventory, policy);
+          const second = (count: number) =>
+            makePlan(later(inventory, first, built, count), { ...policy, now: NOW + 7 * DAY });
+          expect(second(first.orphans.length).orphans).toEqual([]);
+          const meant = new Set(first.orphans.slice(deletes).map(({ digest }) => digest));
+          const orphans = second(deletes).orphans.map(({ digest }) => digest);
+          expect(orphans.filter((digest) => !meant.has(digest))).toEqual([]);
+        },
+      ),
       runs(1000),
     );
   });

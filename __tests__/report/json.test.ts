@@ -72,6 +72,7 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'layer' },
   { kind: 'protected', by: [PROTECT], blob: d('s') },
   { kind: 'narrowed', tag: 'v1', part: d('part') },
+  { kind: 'recently-used', since: NOW, tags: ['v1'] },
 ];
 
 const REFUSALS: readonly RepositoryRefusal[] = [
@@ -205,13 +206,15 @@ describe('the JSON report', () => {
         digest: d('deleted'),
         fate: 'deleted',
         reason: { kind: 'dangling', subject: d('s') },
+        // Its time is one that can't be written.
+        age: { kind: 'built' },
       },
       {
         ...common,
         digest: d('gone'),
         fate: 'gone',
         reason: { kind: 'referrer', of: d('s') },
-        created: '2026-11-23T03:00:00.000Z',
+        age: { kind: 'built', at: '2026-11-23T03:00:00.000Z' },
       },
       {
         ...common,
@@ -219,7 +222,7 @@ describe('the JSON report', () => {
         fate: 'spared',
         keptReason: { kind: 'tagged', tags: ['v1'] },
         reason: { kind: 'digest-tag', tag: 't', of: d('s') },
-        created: '1970-01-01T00:00:00.000Z',
+        age: { kind: 'built', at: '1970-01-01T00:00:00.000Z' },
       },
       {
         ...common,

@@ -8,14 +8,17 @@ import { d, DAY, HOUR, NOW } from '../support/builders/examples.js';
 const short = (name: string) => `\`${d(name).slice(0, 19)}\``;
 
 it('each kind of reason to keep has words of its own', () => {
-  const words = UNTAGGED_KINDS.map((kind) => whyKept(kind, '1 day'));
+  const words = UNTAGGED_KINDS.map((kind) => whyKept(kind, { gracePeriod: DAY, unusedFor: DAY }));
   expect(new Set(words).size).toBe(words.length);
   expect(words.filter((text) => text === '')).toEqual([]);
 });
 
-it('the grace period is named where it is the reason', () => {
-  const naming = UNTAGGED_KINDS.filter((kind) => whyKept(kind, '36 hours').includes('36 hours'));
-  expect(naming).toEqual(['young', 'new']);
+it('the wait is named where it is the reason', () => {
+  const settings = { gracePeriod: 36 * HOUR, unusedFor: 7 * DAY };
+  const naming = (wait: string) =>
+    UNTAGGED_KINDS.filter((kind) => whyKept(kind, settings).includes(wait));
+  expect(naming('2 days')).toEqual(['young', 'new']);
+  expect(naming('7 days')).toEqual(['recently-used']);
 });
 
 describe('the detail of one manifest', () => {
@@ -28,6 +31,14 @@ describe('the detail of one manifest', () => {
     [{ kind: 'new', firstSeen: NOW - 3 * DAY }, 'first seen 3 days ago'],
     // By the clock of a machine that is ahead.
     [{ kind: 'new', firstSeen: NOW + HOUR }, ''],
+    [
+      { kind: 'recently-used', since: Date.UTC(2026, 10, 26), tags: ['latest', 'v1'] },
+      'was `latest`, `v1` until 26 Nov 2026',
+    ],
+    [
+      { kind: 'recently-used', since: Date.UTC(2026, 10, 26), tags: [] },
+      'in use until 26 Nov 2026',
+    ],
     [{ kind: 'unknown-type', mediaType: 'a/b' }, '`a/b`'],
     [{ kind: 'unknown-type', mediaType: '' }, ''],
     [{ kind: 'dangling-referrer', subject: d('s') }, `refers to ${short('s')}`],

@@ -240,6 +240,7 @@ it('a run holds no secret of its settings', async () => {
     registry: new URL(registry.url),
     dryRun: false,
     gracePeriod: 0,
+    unusedFor: 0,
     danglingReferrers: 'keep',
     keepUntagged: 0,
   });

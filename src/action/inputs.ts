@@ -80,6 +80,7 @@ function readInputs(
     checkPath('digests-file', file, 'paths of files, one per line', mistake);
   }
   const gracePeriod = read('grace-period', '24h', durationOf);
+  const unusedFor = read('unused-for', '24h', durationOf);
   const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) =>
     text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'),
   );
@@ -120,6 +121,7 @@ function readInputs(
     digestsFiles,
     dryRun,
     gracePeriod,
+    unusedFor,
     danglingReferrers,
     keepUntagged,
     protection,

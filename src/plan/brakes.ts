@@ -50,7 +50,10 @@ export interface Looked {
  */
 export function refuseWithoutTags(looked: Looked): RepositoryRefusal | undefined {
   const { plan } = looked;
-  return plan.orphans.length > 0 && !isTagged(plan)
+  // `unused-for` only keeps for a while what would be an orphan by such a list.
+  const isLosing =
+    plan.orphans.length > 0 || plan.keep.some(({ reason }) => reason.kind === 'recently-used');
+  return isLosing && !isTagged(plan)
     ? { kind: 'no-tags', remembered: rememberedWithoutTags(looked).length }
     : undefined;
 }

@@ -15,8 +15,32 @@ export interface Past {
   readonly since: number;
   /** all tags that were ever seen to point at it, sorted; absent where there were none */
   readonly tags?: readonly string[];
+  /** those of them that a run saw last; absent where these are all */
+  readonly lastTags?: readonly string[];
   /** when a run last was about to delete it; absent where none was */
   readonly condemned?: number;
+}
+
+/** The end of a manifest's use, as far as runs saw it. */
+export interface LastUse {
+  /** the tags that pointed at it when a run last saw any; sorted, and empty where it was in use by other means */
+  readonly tags: readonly string[];
+  /** epoch milliseconds at which a run first found it unused; the time of this run, if that is now */
+  readonly until: number;
+}
+
+/**
+ * @param now epoch milliseconds, the time of the run that finds it unused
+ * @returns `undefined` where no run saw it in use, or not since it was deleted
+ */
+export function lastUseOf(past: Past | undefined, now: number): LastUse | undefined {
+  if (past?.everInUse !== true || past.status === 'deleted') {
+    return undefined;
+  }
+  return {
+    tags: past.lastTags ?? past.tags ?? [],
+    until: past.status === 'in-use' ? now : past.since,
+  };
 }
 
 /** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */

@@ -1,5 +1,5 @@
 /** For each manifest of an inventory: keep or delete, and the reason. */
-import type { Past } from './past.js';
+import { lastUseOf, type LastUse, type Past } from './past.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
@@ -13,6 +13,7 @@ import { blobsOf, layersIn } from './naming.js';
 import { newestOf } from './newest.js';
 import { deletionOrder } from './order.js';
 import type { DeleteReason, KeepReason } from './reasons.js';
+import { tellsTime } from '../text/words.js';
 
 export interface Kept {
   readonly digest: Digest;
@@ -22,10 +23,18 @@ export interface Kept {
 export interface Orphan {
   readonly digest: Digest;
   readonly reason: DeleteReason;
-  /** epoch milliseconds, where a config told it */
-  readonly created?: number;
+  readonly age?: Age;
+  /** its last tags, where a run saw it in use */
+  readonly lastUse?: LastUse;
   /** orphans that must be gone before this one: parents before children, subjects before referrers */
   readonly after: readonly Digest[];
+}
+
+/** The oldest thing that is known of a manifest, in epoch milliseconds. It is for people, and decides nothing. */
+export interface Age {
+  /** by the registry's list, by its config or that of what it contains or describes, or by the ledger */
+  readonly kind: 'pushed' | 'built' | 'first-seen';
+  readonly at: number;
 }
 
 export interface Plan {
@@ -39,6 +48,8 @@ export interface Plan {
 export interface Policy {
   /** milliseconds; a manifest known to be younger is kept. 0 switches the question off */
   readonly gracePeriod: number;
+  /** milliseconds; a manifest that is known to have been in use is kept until it was unused for so long. 0 switches that off */
+  readonly unusedFor: number;
   readonly danglingReferrers: 'keep' | 'delete';
   /** so many of the newest orphans are kept, with what they reach */
   readonly keepUntagged: number;
@@ -77,7 +88,7 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
       .map(([digest, reason]) => ({ digest, reason }))
       .filter(({ digest }) => inventory.manifests.has(digest))
       .sort((a, b) => compare(a.digest, b.digest)),
-    orphans: describeOrphans(inventory, graph, unreached),
+    orphans: describeOrphans(inventory, graph, unreached, policy.now),
   };
 }
 
@@ -173,6 +184,12 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
       }
     }
   }
+  for (const digest of policy.unusedFor === 0 ? [] : manifests.keys()) {
+    const use = recentUseOf(digest, inventory, policy);
+    if (use !== undefined) {
+      keep(digest, use);
+    }
+  }
   const births = birthsIn(inventory);
   for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
     const youth = youthOf(digest, inventory, births, policy);
@@ -184,6 +201,24 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
     keep(digest, { kind: 'layer' });
   });
   return roots;
+}
+
+/**
+ * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
+ * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
+ * a tag is a change (docs/adr/0009).
+ */
+function recentUseOf(
+  digest: Digest,
+  { past, listing }: Inventory,
+  { now, unusedFor }: Policy,
+): KeepReason | undefined {
+  const use = lastUseOf(past.get(digest), now);
+  const times = [use?.until, listing?.get(digest)?.changedAt].filter((time) => time !== undefined);
+  const since = Math.max(...times);
+  return since > now - unusedFor
+    ? { kind: 'recently-used', since, tags: use?.tags ?? [] }
+    : undefined;
 }
 
 /**
@@ -250,13 +285,33 @@ function describeOrphans(
   inventory: Inventory,
   graph: Graph,
   unreached: ReadonlySet<Digest>,
+  now: number,
 ): Orphan[] {
   const births = birthsIn(inventory);
   const reasons = orphanReasons(inventory, graph, unreached);
-  return deletionOrder(graph, unreached).map(({ digest, after }) => {
-    const reason = reasons.get(digest) ?? { kind: 'unreachable' };
-    return { digest, reason, created: births(digest), after };
-  });
+  return deletionOrder(graph, unreached).map(({ digest, after }) => ({
+    digest,
+    reason: reasons.get(digest) ?? { kind: 'unreachable' },
+    age: ageOf(digest, inventory, births(digest), now),
+    lastUse: lastUseOf(inventory.past.get(digest), now),
+    after,
+  }));
+}
+
+function ageOf(
+  digest: Digest,
+  { listing, past }: Pick<Inventory, 'listing' | 'past'>,
+  birth: number | undefined,
+  now: number,
+): Age | undefined {
+  const [pushed, seen] = [listing?.get(digest)?.pushedAt, past.get(digest)?.firstSeen];
+  if (pushed !== undefined) {
+    return { kind: 'pushed', at: pushed };
+  }
+  if (birth !== undefined && tellsTime(birth, now)) {
+    return { kind: 'built', at: birth };
+  }
+  return seen === undefined ? undefined : { kind: 'first-seen', at: seen };
 }
 
 function orphanReasons(

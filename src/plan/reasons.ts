@@ -15,6 +15,8 @@ export type KeepReason =
   | { readonly kind: 'young'; readonly created: number }
   /** never seen in use, and first seen by an earlier run at this time (epoch milliseconds), which is recent */
   | { readonly kind: 'new'; readonly firstSeen: number }
+  /** out of use since (epoch milliseconds), which is not longer than `unused-for`; with the tags that it had last */
+  | { readonly kind: 'recently-used'; readonly since: number; readonly tags: readonly string[] }
   | { readonly kind: 'unknown-type'; readonly mediaType: string }
   /** its subject isn't in this repository, nor remembered to have been: it may describe an image elsewhere */
   | { readonly kind: 'dangling-referrer'; readonly subject: Digest }

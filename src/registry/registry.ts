@@ -194,8 +194,10 @@ export type Listing = ReadonlyMap<Digest, Listed>;
 
 export interface Listed {
   readonly tags: readonly string[];
-  /** epoch milliseconds: of the push, or of the last change where that is later and the registry tells it */
+  /** epoch milliseconds */
   readonly pushedAt?: number;
+  /** epoch milliseconds of the last change, such as a tag that came or went; absent where the registry doesn't tell */
+  readonly changedAt?: number;
   /** the server's own name for it, which a restore needs */
   readonly id?: string;
 }

@@ -3,6 +3,7 @@
  * at a time, because a run over a large registry is longer than any string can be.
  * A change that breaks its readers raises `schemaVersion`.
  */
+import type { LastUse } from '../plan/past.js';
 import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { LedgerNews } from '../memory/memory.js';
 import { PROTECT } from '../plan/protection.js';
@@ -60,6 +61,7 @@ function document(run: Run) {
     requests: run.requests,
     settings: {
       gracePeriodMilliseconds: settings.gracePeriod,
+      unusedForMilliseconds: settings.unusedFor,
       danglingReferrers: settings.danglingReferrers,
       keepUntagged: settings.keepUntagged,
       maxDeletes: settings.maxDeletes,
@@ -159,8 +161,13 @@ function orphanJson({ orphan, fate }: Judged): object {
     until: fate.kind === 'postponed' ? time(fate.until) : undefined,
     keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
     reason: reasonJson(orphan.reason),
-    created: orphan.created === undefined ? undefined : time(orphan.created),
+    age: orphan.age && { kind: orphan.age.kind, at: time(orphan.age.at) },
+    lastUse: orphan.lastUse && lastUseJson(orphan.lastUse),
   };
+}
+
+export function lastUseJson({ tags, until }: LastUse): object {
+  return { tags, until: time(until) };
 }
 
 function outdatedJson({ digest, why }: OutdatedEntry): object {
@@ -173,6 +180,8 @@ export function reasonJson(reason: KeepReason | DeleteReason): object {
   switch (reason.kind) {
     case 'young':
       return { ...reason, created: time(reason.created) };
+    case 'recently-used':
+      return { ...reason, since: time(reason.since) };
     case 'new':
       return { ...reason, firstSeen: time(reason.firstSeen) };
     case 'tagged':

@@ -7,7 +7,7 @@ import { whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
 import type { RepositoryRun, Run } from '../run/run.js';
 import { countRepository } from './totals.js';
-import { age, count, duration, number, size } from '../text/words.js';
+import { age, count, number, size } from '../text/words.js';
 
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
@@ -15,9 +15,9 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   const counts = countRepository(repository, run.settings.dryRun);
   const describe = describer(inventory);
   const orphans = judge(repository).map(({ orphan, fate }) => {
-    const { digest, created, reason } = orphan;
+    const { digest, reason } = orphan;
     const manifest = inventory.manifests.get(digest);
-    const old = age(created, run.finishedAt);
+    const old = age(orphan.age?.at, run.finishedAt);
     const facts = [
       label(describe(digest)),
       ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
@@ -53,7 +53,7 @@ function became(fate: Fate, { fates, refusal }: RepositoryRun, run: Run): string
       }
       return fate.reason.kind === 'tagged'
         ? 'kept, tagged meanwhile:'
-        : `kept, ${whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;
+        : `kept, ${whyKept(fate.reason.kind, run.settings)}:`;
     case 'failed':
       return `could not delete (${fate.why})`;
     case 'skipped':

@@ -4,7 +4,6 @@ import type { Digest } from '../oci/digest.js';
 import { code } from '../text/markdown.js';
 import { few, keptDetail, protectors, whyKept } from './reasons.js';
 import type { RepositoryRun, Run } from '../run/run.js';
-import { duration } from '../text/words.js';
 
 export interface OutdatedEntry {
   readonly digest: Digest;
@@ -46,7 +45,7 @@ export function whyOutdated({ why }: OutdatedEntry, run: Run): string {
       return `protected by ${protectors(why.by)}`;
     default: {
       const detail = keptDetail(why, run.finishedAt);
-      const text = whyKept(why.kind, duration(run.settings.gracePeriod));
+      const text = whyKept(why.kind, run.settings);
       return detail === '' ? text : `${text} (${detail})`;
     }
   }

@@ -6,7 +6,7 @@ import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
 import { describer, label } from './describe.js';
 import { jsonChunks, lazily } from './json-chunks.js';
-import { reasonJson } from './json.js';
+import { lastUseJson, reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
 import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
@@ -78,13 +78,14 @@ function repositoryJson(repository: RepositoryRun, run: Run) {
   return {
     repository: plan.repository,
     refusal: refusal && whyRefused(refusal, repository, run),
-    manifests: lazily(plan.orphans, ({ digest, reason }) => {
+    manifests: lazily(plan.orphans, ({ digest, reason, lastUse }) => {
       const manifest = inventory.manifests.get(digest);
       return {
         digest,
         what: printable(label(describe(digest)), LABEL_LENGTH),
         why: printable(whyOrphan(reason), LABEL_LENGTH),
         reason: reasonJson(reason),
+        lastUse: lastUse && lastUseJson(lastUse),
         mediaType: manifest?.mediaType,
         bytes: manifest && contentBytes(manifest),
       };

@@ -3,10 +3,12 @@
  * plan's; here they only get their words.
  */
 import type { DeleteReason, KeepReason } from '../plan/reasons.js';
+import type { LastUse } from '../plan/past.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../plan/protection.js';
+import type { RunSettings } from '../run/settings.js';
 import { code } from '../text/markdown.js';
-import { age, shortDigest } from '../text/words.js';
+import { age, day, duration, shortDigest } from '../text/words.js';
 
 export function whyOrphan(reason: DeleteReason): string {
   switch (reason.kind) {
@@ -31,6 +33,7 @@ const WHY_KEPT: Readonly<Record<UntaggedKind, string>> = {
   gap: "nothing refers to it, but something in its repository couldn't be read",
   young: 'built within the grace period of %s',
   new: 'first seen within the grace period of %s, and never in use',
+  'recently-used': 'in use until less than %s ago (`unused-for`)',
   protected: 'protected by `protect` or `protect-files`',
   recent: 'one of the newest orphans, which `keep-untagged` keeps',
   'not-in-plan': 'an orphan that the plan does not list',
@@ -53,9 +56,21 @@ const WHY_KEPT: Readonly<Record<UntaggedKind, string>> = {
 
 export const UNTAGGED_KINDS = Object.keys(WHY_KEPT) as UntaggedKind[];
 
-/** @param gracePeriod in words */
-export function whyKept(kind: UntaggedKind, gracePeriod: string): string {
-  return WHY_KEPT[kind].replace('%s', gracePeriod);
+export function whyKept(
+  kind: UntaggedKind,
+  { gracePeriod, unusedFor }: Pick<RunSettings, 'gracePeriod' | 'unusedFor'>,
+): string {
+  const wait = kind === 'recently-used' ? unusedFor : gracePeriod;
+  return WHY_KEPT[kind].replace('%s', duration(wait));
+}
+
+const MOST_LAST_TAGS = 3;
+
+/** `was v1, latest until 26 Nov 2026`; the time is that of the run which first found it unused. */
+export function whenUsed({ tags, until }: LastUse): string {
+  const names = tags.map((tag) => code(tag));
+  const was = names.length === 0 ? 'in use' : `was ${few(names, MOST_LAST_TAGS)}`;
+  return `${was} until ${day(until)}`;
 }
 
 /** The detail that is particular to one manifest of such a group, or nothing. */
@@ -69,6 +84,8 @@ export function keptDetail(reason: KeepReason, now: number): string {
       return ago('built', reason.created);
     case 'new':
       return ago('first seen', reason.firstSeen);
+    case 'recently-used':
+      return whenUsed({ tags: reason.tags, until: reason.since });
     case 'protected':
       return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
     case 'unknown-type':

@@ -22,7 +22,7 @@ export function whyRefused(
         (refusal.remembered > 0
           ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
           : 'and the list of tags ') +
-        `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`
+        `may be wrong. If the tags were removed on purpose, ${planned(run)}${atOnce(run)}: \`max-deletes\` doesn't lift this`
       );
     case 'share':
       return (
@@ -53,6 +53,11 @@ function planned({ settings: { planFile } }: Circumstances): string {
   return planFile === undefined
     ? 'let a dry-run write its plan to a `plan-file`, check it, and carry it out with `apply-plan`'
     : 'check the plan, and carry it out with `apply-plan`';
+}
+
+/** The ledger doesn't learn from such a list that a manifest went out of use, so that time never begins. */
+function atOnce({ settings: { unusedFor } }: Circumstances): string {
+  return unusedFor === 0 ? '' : ', both with `unused-for: 0`';
 }
 
 function tooMany({ settings: { planFile }, applied }: Circumstances): string {

@@ -165,7 +165,7 @@ class Cleaning {
   };
 
   #surveyOptions(ledger: string | undefined, now: number): SurveyOptions {
-    const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } =
+    const { gracePeriod, unusedFor, danglingReferrers, keepUntagged, protection, concurrency } =
       this.#settings;
     const { progress, clock } = this.#tools;
     return {
@@ -176,6 +176,7 @@ class Cleaning {
       clock,
       policy: {
         gracePeriod,
+        unusedFor,
         danglingReferrers,
         keepUntagged,
         protection,

@@ -88,9 +88,9 @@ function undoOf({ restorer }: Pick<Registry, 'restorer'>, now: number): number |
 
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
 function reported(settings: RunSettings): RunSettings {
-  const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
+  const { registry, dryRun, gracePeriod, unusedFor, danglingReferrers } = settings;
   const { keepUntagged, maxDeletes, planFile } = settings;
-  const asked = { registry, dryRun, gracePeriod, danglingReferrers };
+  const asked = { registry, dryRun, gracePeriod, unusedFor, danglingReferrers };
   return { ...asked, keepUntagged, maxDeletes, planFile };
 }
 

@@ -21,6 +21,8 @@ export interface RunSettings {
   readonly dryRun: boolean;
   /** milliseconds */
   readonly gracePeriod: number;
+  /** milliseconds */
+  readonly unusedFor: number;
   readonly danglingReferrers: 'keep' | 'delete';
   /** number of the newest orphans that are kept in a repository */
   readonly keepUntagged: number;

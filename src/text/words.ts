@@ -8,6 +8,7 @@ import prettyBytes from 'pretty-bytes';
 const MINUTE = 60_000;
 const DAY = 86_400_000;
 const NUMBER = new Intl.NumberFormat('en');
+const DAY_NAME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
 const DIGEST_START = 12;
 /** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
 const FIRST_IMAGE = Date.UTC(2013, 2, 20);
@@ -32,12 +33,14 @@ export function duration(milliseconds: number): string {
   return ms(Math.max(0, Math.round(milliseconds)), { long: true });
 }
 
-/**
- * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
- * constant that reproducible builds write.
- */
+/** Whether a time of a build can be true. In the future it proves nothing, and reproducible builds write a constant. */
+export function tellsTime(created: number, now: number): boolean {
+  return created >= FIRST_IMAGE && created <= now;
+}
+
+/** `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing. */
 export function age(created: number | undefined, now: number): string | undefined {
-  if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
+  if (created === undefined || !tellsTime(created, now)) {
     return undefined;
   }
   const days = (now - created) / DAY;
@@ -50,6 +53,11 @@ export function age(created: number | undefined, now: number): string | undefine
   }
   const months = Math.floor(days / 30.44);
   return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
+}
+
+/** `26 Nov 2026`, in UTC; a ledger can hold any time, and one beyond the calendar is the unknown past */
+export function day(epochMilliseconds: number): string {
+  return DAY_NAME.format(epochMilliseconds);
 }
 
 /** `2026-12-23 03:00 UTC`, the minute in which it is */

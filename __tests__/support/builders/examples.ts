@@ -107,7 +107,12 @@ export function orphan(
   reason: DeleteReason = { kind: 'unreachable' },
   created?: number,
 ): Orphan {
-  return { digest: d(name), reason, after: [], ...(created === undefined ? {} : { created }) };
+  return {
+    digest: d(name),
+    reason,
+    after: [],
+    ...(created === undefined ? {} : { age: { kind: 'built', at: created } }),
+  };
 }
 
 export function kept(name: string, reason: KeepReason): Kept {
@@ -158,6 +163,7 @@ export function run(
     registry = new URL('https://registry.example.com'),
     dryRun = false,
     gracePeriod = DAY,
+    unusedFor = DAY,
     danglingReferrers = 'keep',
     keepUntagged = 0,
     maxDeletes,
@@ -170,6 +176,7 @@ export function run(
       registry,
       dryRun,
       gracePeriod,
+      unusedFor,
       danglingReferrers,
       keepUntagged,
       maxDeletes,

@@ -21,9 +21,11 @@ export const DAY = 24 * HOUR;
 /** When something was created that the default policy takes for young. */
 export const YOUNG = new Date(NOW - HOUR).toISOString();
 
+/** The first look that finds a manifest unused is enough. */
 export function policy(more: Partial<Policy> = {}): Policy {
   return {
     gracePeriod: DAY,
+    unusedFor: 0,
     danglingReferrers: 'keep',
     keepUntagged: 0,
     protection: NO_PROTECTION,

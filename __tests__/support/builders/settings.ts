@@ -16,6 +16,7 @@ export function cleanSettings(
     concurrency: 1,
     dryRun: false,
     gracePeriod: 0,
+    unusedFor: 0,
     danglingReferrers: 'keep',
     keepUntagged: 0,
     protection: NO_PROTECTION,

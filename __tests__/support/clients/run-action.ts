@@ -105,12 +105,12 @@ export function clean(
   return runAction({ 'registry-url': url, ...inputs }, options);
 }
 
-/** As `clean`, without a grace period. */
+/** As `clean`, without a grace period, and at the first look. */
 export function cleanAtOnce(
   registry: { readonly url: string },
   inputs: Readonly<Record<string, string>> = {},
 ): Promise<ActionRun> {
-  return clean(registry, { 'grace-period': '0', ...inputs });
+  return clean(registry, { 'grace-period': '0', 'unused-for': '0', ...inputs });
 }
 
 /** GITHUB_OUTPUT's format: `name<<delimiter`, the value's lines, the delimiter. */

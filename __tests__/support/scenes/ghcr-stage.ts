@@ -128,16 +128,18 @@ export async function startGhcrStage(
     },
     listed: ({ repository, built }) => {
       const listed = ghcr.upcoming(repository);
+      // GitHub tells whole seconds.
+      const times = (of: (version: (typeof listed)[number]) => number) =>
+        new Map(
+          listed.flatMap((version) => {
+            const id = built.idOf.get(version.digest);
+            return id === undefined ? [] : [[id, Math.floor(of(version) / 1000) * 1000] as const];
+          }),
+        );
       return {
         candidates: new Set(listed.flatMap(({ digest }) => built.idOf.get(digest) ?? [])),
-        pushedAt: new Map(
-          listed.flatMap(({ digest, createdAt, updatedAt }) => {
-            const id = built.idOf.get(digest);
-            // GitHub tells whole seconds.
-            const last = Math.floor(Math.max(createdAt, updatedAt) / 1000) * 1000;
-            return id === undefined ? [] : [[id, last] as const];
-          }),
-        ),
+        pushedAt: times(({ createdAt }) => createdAt),
+        changedAt: times(({ createdAt, updatedAt }) => Math.max(createdAt, updatedAt)),
       };
     },
     options: {

@@ -13,8 +13,10 @@ export interface View {
   /** tag → number, also where that manifest is missing */
   readonly tags: ReadonlyMap<string, Id>;
   readonly candidates: ReadonlySet<Id>;
-  /** epoch milliseconds, where the registry's list tells it: of the push, or of the last change */
+  /** epoch milliseconds, of the push, where the registry's list tells it */
   readonly pushedAt?: ReadonlyMap<Id, number>;
+  /** epoch milliseconds of the last change, where the registry's list tells it */
+  readonly changedAt?: ReadonlyMap<Id, number>;
   /** what the registry lists as a referrer of what, beyond what the bodies say; absent: nothing */
   readonly listed?: readonly Listed[];
 }
@@ -25,6 +27,8 @@ export interface Rules {
   readonly danglingReferrers: 'keep' | 'delete';
   /** false: `grace-period: 0` */
   readonly spareYoung: boolean;
+  /** milliseconds; absent: 0 */
+  readonly unusedFor?: number;
   readonly referrersApi: boolean;
   /** what earlier runs saw; absent: nothing */
   readonly past?: ReadonlyMap<Id, Seen>;
@@ -166,12 +170,19 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
     }
     return before.lastUse === undefined && before.firstSeen > NOW - GRACE;
   };
+  // "Unused is not gone at once": this look is at NOW, and a lately used one goes after another look.
+  const wasUsedLately = (id: Id): boolean => {
+    const { unusedFor = 0 } = rules;
+    const times = [past(id)?.lastUse ?? -Infinity, view.changedAt?.get(id) ?? -Infinity];
+    return unusedFor > 0 && times.some((time) => time > NOW - unusedFor);
+  };
   const livedHere = (id: Id | undefined) => isHere(id) || past(id) !== undefined;
 
   const roots = [
     ...tags.filter(([tag, target]) => !isDigestTag(tag, target)).map(([, target]) => target),
     ...[...seen].filter((id) => !known(id)),
     ...[...seen].filter((id) => rules.isProtected?.(id) === true || rules.isLayer?.(id)),
+    ...[...seen].filter(wasUsedLately),
     ...(rules.spareYoung ? [...seen].filter(isYoung) : []),
     ...(rules.danglingReferrers === 'keep'
       ? [

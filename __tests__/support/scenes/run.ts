@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly repositories?: readonly string[];
   readonly dryRun?: boolean;
   readonly gracePeriod?: number;
+  /** default: the first look that finds a manifest unused is enough */
+  readonly unusedFor?: number;
   readonly danglingReferrers?: 'keep' | 'delete';
   readonly concurrency?: number;
   readonly credentials?: Credentials;
@@ -141,6 +143,7 @@ export async function run(options: RunOptions): Promise<Ran> {
       concurrency,
       dryRun,
       gracePeriod,
+      unusedFor: options.unusedFor ?? 0,
       danglingReferrers,
       keepUntagged,
       protection,

@@ -18,7 +18,7 @@ export interface Placed {
 /** A registry as a stage needs it, with any API. */
 export interface Theatre extends Pick<MemoryRegistry, 'state' | 'requests' | 'intercept'> {
   /** what the registry itself lists there now */
-  readonly listed?: (placed: Placed) => Pick<View, 'candidates' | 'pushedAt'>;
+  readonly listed?: (placed: Placed) => Pick<View, 'candidates' | 'pushedAt' | 'changedAt'>;
 }
 
 export interface Script {

@@ -48,6 +48,7 @@ const StoredRecord = v.object({
   status: v.picklist(['in-use', 'unused', 'leaving', 'deleted']),
   since: Time,
   tags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
+  lastTags: v.exactOptional(v.array(v.pipe(v.string(), v.check(isTag)))),
   condemned: v.exactOptional(Time),
   revision: Count,
 });

@@ -33,6 +33,9 @@ function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
   // A deleted manifest is as good as forgotten: a run that remembers it otherwise has seen it come back.
   const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
   const tags = unitedTags(a.tags, b.tags);
+  // Two that are as late as each other may have seen different tags, and neither is more right.
+  const lastTags =
+    isLater(b, a) === isLater(a, b) ? unitedTags(lastOf(a), lastOf(b)) : lastOf(later);
   const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
   return {
     // The bodies are equal, as their digests are. The type is the registry's word and may differ.
@@ -42,9 +45,26 @@ function joinTwo(a: LedgerRecord, b: LedgerRecord): LedgerRecord {
     everInUse: later.everInUse || seen.everInUse,
     status: later.status,
     since: later.since,
-    ...(tags.length === 0 ? {} : { tags }),
+    ...tagsOf(tags, lastTags),
     ...(condemned === 0 ? {} : { condemned }),
     revision: later.revision,
+  };
+}
+
+const lastOf = ({ tags, lastTags }: Pick<LedgerRecord, 'tags' | 'lastTags'>) =>
+  lastTags ?? tags ?? [];
+
+/**
+ * @param all sorted
+ * @param last some of them, sorted: those that were seen last. Mostly it is all, and then it isn't written
+ */
+export function tagsOf(
+  all: readonly string[],
+  last: readonly string[],
+): Pick<LedgerRecord, 'tags' | 'lastTags'> {
+  return {
+    ...(all.length === 0 ? {} : { tags: all }),
+    ...(last.length === all.length ? {} : { lastTags: last }),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Digest } from '../../oci/digest.js';
 import { isLedgerArtifact } from '../../plan/ledger-artifact.js';
 import { isCondemned, type Status } from '../../plan/past.js';
 import type { Observation } from '../observation.js';
-import { unitedTags, type LedgerRecord, type Records } from './record.js';
+import { tagsOf, unitedTags, type LedgerRecord, type Records } from './record.js';
 
 interface Remembering {
   /**
@@ -24,9 +24,9 @@ export function remember(
   { droppable, restates, now }: Remembering,
 ): Map<Digest, LedgerRecord> {
   const { standing, bodies, inUse, absent, wanted } = observation;
-  const tagsOf = new Map<Digest, string[]>();
+  const tagsNow = new Map<Digest, string[]>();
   for (const [tag, digest] of observation.tags) {
-    tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
+    tagsNow.set(digest, [...(tagsNow.get(digest) ?? []), tag]);
   }
   const records = new Map<Digest, LedgerRecord>();
   const newRecord = (digest: Digest, mediaType: string, body: string): LedgerRecord => {
@@ -48,7 +48,7 @@ export function remember(
         // It came back, and is to this run what no run has seen: its push may not be over.
         const back = { ...record, ...newRecord(digest, record.mediaType, record.body) };
         const { revision } = changed(record);
-        records.set(digest, withTags({ ...back, revision }, tagsOf.get(digest)));
+        records.set(digest, withTags({ ...back, revision }, tagsNow.get(digest)));
       } else if (isCondemned(record, now)) {
         records.set(digest, record);
       }
@@ -58,7 +58,7 @@ export function remember(
       const isNews = restates && status === 'leaving' && record.status === 'leaving';
       const seen = isNews ? changed(record) : withStatus(record, status, now);
       const goes = status === 'leaving' && seen !== record;
-      records.set(digest, withTags(goes ? { ...seen, condemned: now } : seen, tagsOf.get(digest)));
+      records.set(digest, withTags(goes ? { ...seen, condemned: now } : seen, tagsNow.get(digest)));
     } else if (!absent.has(digest)) {
       records.set(digest, record);
     } else if (!droppable.has(digest) || wanted.has(digest)) {
@@ -71,7 +71,7 @@ export function remember(
     const manifest = standing.get(digest);
     if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
       const record = newRecord(digest, manifest.mediaType, body);
-      records.set(digest, withTags(record, tagsOf.get(digest)));
+      records.set(digest, withTags(record, tagsNow.get(digest)));
     }
   }
   return records;
@@ -94,8 +94,11 @@ function present(status: Status): Status {
 
 /** Adds the tags, and never takes one away: a later run compares with them where a tag points now. */
 function withTags(record: LedgerRecord, seen: readonly string[] = []): LedgerRecord {
-  const tags = unitedTags(record.tags, seen);
-  return tags.length === (record.tags ?? []).length ? record : { ...record, tags };
+  if (seen.length === 0) {
+    return record;
+  }
+  const { tags: _, lastTags: __, ...rest } = record;
+  return { ...rest, ...tagsOf(unitedTags(record.tags, seen), unitedTags(seen)) };
 }
 
 function changed(record: LedgerRecord): LedgerRecord {

@@ -6,7 +6,7 @@ import type { Section } from '../fit.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, type UntaggedKind } from '../reasons.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
-import { duration, number, shortDigest } from '../../text/words.js';
+import { number, shortDigest } from '../../text/words.js';
 
 const EXAMPLES = 3;
 
@@ -50,12 +50,11 @@ export function keptManifestsSection(run: Run): Section | undefined {
   if (groups.size === 0) {
     return undefined;
   }
-  const gracePeriod = duration(run.settings.gracePeriod);
   const words: readonly (readonly [Kind, string])[] = [
     ['restored', 'deleted, and restored because a push began to use it'],
     ['kept', 'came into use while the run was on'],
     ['with-undeletable', "part of an orphan that can't be deleted"],
-    ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, gracePeriod)] as const),
+    ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, run.settings)] as const),
   ];
   const rows = words.flatMap(([kind, why]) => {
     const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };

@@ -75,7 +75,7 @@ function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> 
           code(orphan.digest),
           prose(label(describe(orphan.digest))),
           manifest === undefined ? '' : size(contentBytes(manifest)),
-          age(orphan.created, run.finishedAt) ?? '',
+          age(orphan.age?.at, run.finishedAt) ?? '',
           whyOrphan(orphan.reason),
         ])
       );

@@ -110,17 +110,17 @@ describe("The registry's token", () => {
   );
 });
 
-describe('The grace period', () => {
+describe('A version that lately', () => {
   it.each([
-    ['created', { created: NOW - DAY / 2, updated: NOW - DAY / 2 }],
-    ['updated', { created: NOW - 9 * DAY, updated: NOW - DAY / 2 }],
-  ])('keeps what was %s within it, with its parts', async (_, times) => {
+    ['was created', 'grace-period', { gracePeriod: DAY }, NOW - DAY / 2],
+    ['changed', 'unused-for', { unusedFor: DAY }, NOW - 9 * DAY],
+  ])('%s is kept by %s, with its parts', async (_, __, wait, created) => {
     const ghcr = await startScene();
     seed(ghcr.state, REPOSITORY, tagged[0] ?? multi, 'v1');
     seed(ghcr.state, REPOSITORY, multi);
     orphans.forEach((content) => seed(ghcr.state, REPOSITORY, content));
-    ghcr.setTimes(REPOSITORY, multi.digest, times);
-    const { complaints } = await cleanScene(ghcr, { gracePeriod: DAY });
+    ghcr.setTimes(REPOSITORY, multi.digest, { created, updated: NOW - DAY / 2 });
+    const { complaints } = await cleanScene(ghcr, wait);
     expect(complaints).toEqual([]);
     const parts = multi.children.flatMap((child) => [child, ...child.children]);
     expect(standing(ghcr)).toEqual(digestsOf(tagged[0] ?? multi, multi, ...parts));

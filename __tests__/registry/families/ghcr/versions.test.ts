@@ -226,10 +226,11 @@ describe('A row of a list', () => {
   it.each([
     ['its update', early, later],
     ['its creation', later, early],
-  ])('counts as pushed at the later time, be it that of %s', async (_, created, updated) => {
+  ])('counts as changed at the later time, be it that of %s', async (_, created, updated) => {
     const ghcr = await filled({}, []);
     ghcr.setTimes(REPOSITORY, tagged.digest, { created: at(created), updated: at(updated) });
-    expect((await list(ghcr))?.get(tagged.digest)?.pushedAt).toBe(at(later));
+    const listed = (await list(ghcr))?.get(tagged.digest);
+    expect(listed).toMatchObject({ pushedAt: at(created), changedAt: at(later) });
   });
 
   it('has the id of the version as text', async () => {

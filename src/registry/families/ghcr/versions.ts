@@ -207,8 +207,8 @@ function listingOf(versions: readonly PackageVersion[]): Listing | undefined {
       {
         id: String(id),
         tags: metadata.container.tags,
-        // A tag that came or went is a change, too: somebody may be working with it.
-        pushedAt: Math.max(created_at, updated_at),
+        pushedAt: created_at,
+        changedAt: Math.max(created_at, updated_at),
       },
     ]),
   );
