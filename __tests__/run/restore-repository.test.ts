@@ -648,7 +648,7 @@ describe('a tag of a manifest that stood all the time', () => {
       },
       /, which it lists, is neither there nor in the backup/,
     ],
-  ])('is not pushed without the parts: %s', async (_, contents, lose, why) => {
+  ])('is not set without the parts: %s', async (_, contents, lose, why) => {
     const scene = await startScene();
     contents.forEach((content) => {
       scene.put(content);
@@ -663,8 +663,26 @@ describe('a tag of a manifest that stood all the time', () => {
     const lost = [saved(content, 'v1')];
     const { reader } = scene;
     expect(await restoreRepository(APP, lost, { reader, concurrency: 4 })).toEqual(expected);
-    expect(await restore(scene, lost)).toEqual(expected);
     expect(pushes(scene)).toEqual([]);
+    expect(await restore(scene, lost)).toEqual(expected);
+    expect(pushes(scene)).toEqual(['v1']);
+    expect(scene.app.tags.size).toBe(0);
+  });
+
+  it('is set where a registry takes it without them', async () => {
+    const scene = await startScene();
+    scene.put(child);
+    scene.app.blobs.clear();
+    scene.registry.intercept(
+      when(/^PUT .*manifests\/v1$/, () => {
+        setTag(scene.app, 'v1', child.digest);
+        return { kind: 'answer', status: 201 };
+      }),
+    );
+    expect(await restore(scene, [saved(child, 'v1')])).toMatchObject({
+      standing: [child.digest],
+      tags: ['v1'],
+    });
   });
 });
 

@@ -54,7 +54,9 @@ export class Parts {
 
   /** The registry's own undo brings back the blobs with their manifest. */
   expectBlobs(manifest: Manifest): void {
-    requiredBlobsOf(manifest).forEach((digest) => this.#blobs.set(digest, Promise.resolve(true)));
+    requiredBlobsOf(manifest).forEach((digest) => {
+      remember(this.#blobs, digest, Promise.resolve(true));
+    });
   }
 
   /** Has all parts asked for once more: the registry has denied one that it seemed to have. */
@@ -138,17 +140,25 @@ async function once(
   if (known !== undefined) {
     return known;
   }
-  if (answers.size >= MOST_ANSWERS) {
-    answers.clear();
-  }
   const answer = ask();
-  answers.set(digest, answer);
+  remember(answers, digest, answer);
   try {
     return await answer;
   } catch (error) {
     answers.delete(digest);
     throw error;
   }
+}
+
+function remember(
+  answers: Map<Digest, Promise<boolean>>,
+  digest: Digest,
+  answer: Promise<boolean>,
+): void {
+  if (answers.size >= MOST_ANSWERS) {
+    answers.clear();
+  }
+  answers.set(digest, answer);
 }
 
 function few(digests: readonly Digest[]): string {

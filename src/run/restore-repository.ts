@@ -100,6 +100,7 @@ export class Restoration {
       ...options,
       resultOf,
       whyIncomplete: ({ manifest }) => this.#parts.whyIncomplete(manifest),
+      whyRefused: (copy, error) => this.#whyRefused(copy, error),
     });
   }
 
@@ -220,7 +221,8 @@ export class Restoration {
     return refusal === undefined ? { kind: 'restored' } : { kind: 'not', refusal };
   }
 
-  async #push({ digest, mediaType, manifest, bytes }: ParsedCopy): Promise<RestoreResult> {
+  async #push(copy: ParsedCopy): Promise<RestoreResult> {
+    const { digest, mediaType, manifest, bytes } = copy;
     const { pusher } = this.#options;
     const why = await this.#parts.whyIncomplete(manifest);
     if (why !== undefined || pusher === undefined) {
@@ -229,17 +231,21 @@ export class Restoration {
     try {
       await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
     } catch (error) {
-      if (!(error instanceof RegistryError) || error.kind !== 'part-missing') {
-        throw error;
+      if (error instanceof RegistryError && error.kind === 'part-missing') {
+        return { why: await this.#whyRefused(copy, error) };
       }
-      // A part may have gone since it was asked for.
-      this.#parts.forget();
-      const lack = await this.#parts.whyIncomplete(manifest);
-      return { why: lack ?? `${failureMessage(error)}. ${RESTART}` };
+      throw error;
     }
     return (await this.#isReadable(digest))
       ? 'restored'
       : { why: 'the registry took the push, and then says that it has no such manifest' };
+  }
+
+  /** A part may have gone since it was asked for. */
+  async #whyRefused({ manifest }: ParsedCopy, error: RegistryError): Promise<string> {
+    this.#parts.forget();
+    const why = await this.#parts.whyIncomplete(manifest);
+    return why ?? `${failureMessage(error)}. ${RESTART}`;
   }
 }
 

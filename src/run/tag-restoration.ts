@@ -1,7 +1,4 @@
-/**
- * Sets tags again that were deleted with their manifest. It never moves a tag that names something else, and pushes none
- * without the parts of its manifest: a registry refuses that, or nobody could pull it.
- */
+/** Sets tags again that were deleted with their manifest. It never moves a tag that names something else. */
 import { RequestFailure } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import { RegistryError } from '../registry/registry-error.js';
@@ -15,8 +12,10 @@ interface TagRestorationOptions {
   readonly pusher?: Pick<Pusher, 'pushManifest'>;
   /** what became of the manifest */
   readonly resultOf: (digest: Digest) => RestoreResult | undefined;
-  /** why the manifest can't be pushed; `undefined` when it can */
+  /** why the manifest can't be pushed, as far as questions tell; `undefined` when it can */
   readonly whyIncomplete: (copy: ParsedCopy) => Promise<string | undefined>;
+  /** why a push was refused for a part that is missing */
+  readonly whyRefused: (copy: ParsedCopy, error: RegistryError) => Promise<string>;
 }
 
 /** A push of a tag is sent once, and after each failure the tag is read again. */
@@ -42,12 +41,12 @@ export class TagRestoration {
     if (before !== undefined) {
       return before;
     }
-    // A manifest that stood all the time may lack a part. What was restored has just been found whole.
-    const why = result === 'standing' ? await whyIncomplete(copy) : undefined;
-    if (why !== undefined) {
-      return { why };
+    if (pusher !== undefined) {
+      return this.#push(tag, copy, pusher);
     }
-    return pusher === undefined ? 'restored' : this.#push(tag, copy, pusher);
+    // A manifest that stood all the time may lack a part. What would be restored has just been found whole.
+    const why = result === 'standing' ? await whyIncomplete(copy) : undefined;
+    return why === undefined ? 'restored' : { why };
   }
 
   /** A former tag that points at something else now is left there. */
@@ -58,9 +57,10 @@ export class TagRestoration {
 
   async #push(
     tag: string,
-    { digest, mediaType, bytes }: ParsedCopy,
+    copy: ParsedCopy,
     pusher: Pick<Pusher, 'pushManifest'>,
   ): Promise<RestoreResult> {
+    const { digest, mediaType, bytes } = copy;
     for (let push = 1; ; push += 1) {
       // The tag is read right before each push, which would move a tag that somebody has set since.
       const meanwhile = this.#setTag(digest, await this.#read(tag));
@@ -74,6 +74,9 @@ export class TagRestoration {
         await pusher.pushManifest(this.#repository, tag, { mediaType, bytes }, { isLate });
         break;
       } catch (error) {
+        if (error instanceof RegistryError && error.kind === 'part-missing') {
+          return { why: await this.#options.whyRefused(copy, error) };
+        }
         const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
         if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
           throw error;

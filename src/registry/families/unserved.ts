@@ -81,7 +81,7 @@ export const UNSERVED: readonly UnservedRegistry[] = [
   {
     name: 'Oracle Cloud Infrastructure Registry',
     hosts: ['ocir.io', '*.ocir.io', 'ocir.*.oci.oraclecloud.com'],
-    does: 'It deletes images if an image retention policy says so.',
+    does: 'It deletes images that had no version for some days if a retention policy says so.',
     instead: 'Use an image retention policy of the region or the repository.',
   },
   {
