@@ -919,3 +919,30 @@ describe('mistakes', () => {
     expect(line).toMatch(/^- insecure is "a : :error: :b\uFFFD\[31mx+…"; it takes/);
   });
 });
+
+describe('a registry that is not served', () => {
+  it.each(['auto', 'distribution', 'google'])(
+    'is one mistake, with its own code, and with registry-type: %s',
+    (type) => {
+      const inputs = { 'registry-url': 'https://Index.Docker.io', 'registry-type': type };
+      expect(() => settings(inputs)).toThrow(
+        new CodedError(
+          '1 mistake in the inputs, and nothing was done:\n' +
+            '- registry-url is "index.docker.io": this action doesn\'t serve Docker Hub. It shows untagged manifests on its ' +
+            'web pages only. Use Image Management on the page of the repository at hub.docker.com; it takes a registry of a ' +
+            'kind that docs/registries.md lists',
+          'registry-not-served',
+        ),
+      );
+    },
+  );
+
+  it('is named beside all other mistakes', () => {
+    const inputs = { 'registry-url': 'quay.io', 'grace-period': '24', 'registry-type': 'quay' };
+    expect(mistakes(inputs)).toEqual([
+      expect.stringMatching(/^- registry-url is "quay\.io": this action doesn't serve Quay\. It/),
+      expect.stringMatching(/^- registry-type is "quay"/),
+      expect.stringMatching(/^- grace-period is "24"/),
+    ]);
+  });
+});

@@ -104,11 +104,14 @@ for (const kind of realRegistries) {
       await lose(list.digest);
       // By somebody else, so that no backup has it.
       await fetch(`${registry.url}/v2/${APP}/manifests/${child.digest}`, { method: 'DELETE' });
+      const look = await act({ 'restore-from': backup, 'dry-run': 'true' });
+      expect(look.exitCode).toBe(1);
+      expect(look.log).toContain(`${APP}@${list.digest} can't be restored: ${child.digest}`);
       const run = await restore();
       expect(run.exitCode).toBe(1);
       expect(run.log).toContain(`${APP}@${list.digest} could not be restored`);
       expect(run.log).toContain(
-        `${child.digest}, which it lists, is neither there nor in the backup: push that image again`,
+        `${child.digest}, which it lists, is neither there nor in the backup: it was gone before`,
       );
       expect(DOCS.includes('### `is neither there nor in the backup`')).toBe(true);
       expect(await pointsAt(list.digest)).toBeUndefined();

@@ -398,8 +398,8 @@ describe('a manifest that can not be restored', () => {
         .sort()
         .map((digest) => ({ digest, why })),
     );
-    // The config alone.
-    expect(tally(scene.registry)).toMatchObject({ 'HEAD blob': 1, 'PUT manifest': 2 });
+    // The config alone, before the push and after its refusal.
+    expect(tally(scene.registry)).toMatchObject({ 'HEAD blob': 2, 'PUT manifest': 2 });
   });
 
   it('is left to the registry if its type is unknown', async () => {
@@ -438,6 +438,61 @@ describe('a manifest that can not be restored', () => {
       restored: [inner.digest],
       tags: ['v1'],
     });
+  });
+
+  it('may be an index that lacks several children, of which a few are named', async () => {
+    const gone = Array.from({ length: 7 }, (_, n) => image(`gone ${String(n)}`));
+    const [few, many] = [index(gone.slice(0, 2)), index([...gone, child])];
+    const scene = await robbed(few, many, child);
+    scene.put(child);
+    const { failed } = await restore(scene, [saved(few), saved(many)]);
+    const names = digests(gone).sort().slice(0, 5).join(', ');
+    expect(failed).toContainEqual({
+      digest: few.digest,
+      why:
+        `${digests(gone.slice(0, 2)).sort().join(', ')}, which it lists, are neither there nor in the backup: they were ` +
+        'gone before, or somebody else has deleted them. Push those images again',
+    });
+    expect(failed).toContainEqual({
+      digest: many.digest,
+      why: expect.stringContaining(`${names} and 2 more, which it lists, are neither there nor in`),
+    });
+  });
+
+  it('is named with the part that went between the question and the push', async () => {
+    const scene = await robbed(child);
+    const [config, layer] = [...child.blobs.keys()];
+    scene.registry.intercept(
+      when(/^PUT .*manifests\//, () => {
+        scene.app.blobs.delete(layer ?? '');
+        return undefined;
+      }),
+    );
+    const { failed } = await restore(scene, [saved(child)]);
+    expect(failed).toEqual([
+      { digest: child.digest, why: expect.stringContaining(`it consists of (${layer ?? ''})`) },
+    ]);
+    expect(failed[0]?.why).not.toContain(config);
+  });
+
+  it('is named with the part that the registry denies only in the push', async () => {
+    const scene = await robbed(child);
+    const [config] = [...child.blobs.keys()];
+    scene.registry.intercept(
+      when(/^PUT .*manifests\//, {
+        kind: 'answer',
+        status: 400,
+        headers: { 'Content-Type': 'application/json' },
+        body: Buffer.from(
+          JSON.stringify({
+            errors: [{ code: 'MANIFEST_BLOB_UNKNOWN', message: 'unknown', detail: config }],
+          }),
+        ),
+      }),
+    );
+    const { failed } = await restore(scene, [saved(child)]);
+    expect(failed[0]?.why).toContain(config);
+    expect(failed[0]?.why).toContain('If garbage was collected while it ran, restart it');
   });
 
   it('is no index whose child is there, though the backup lacks it', async () => {
@@ -551,6 +606,83 @@ describe('a manifest that can not be restored', () => {
       },
     });
     await expect(restore(scene, [{ ...saved(child), bytes }])).rejects.toThrow(TypeError);
+  });
+});
+
+describe('a part that several manifests need', () => {
+  it('is asked for once', async () => {
+    const base = ['debian', 'node'];
+    const lost = ['a', 'b', 'c'].map((name) => image(name, { base }));
+    const lists = ['1', '2'].map((n) => index([sibling, ...lost], { annotations: { n } }));
+    const scene = await robbed(...lost, ...lists);
+    scene.put(sibling);
+    scene.registry.requests.length = 0;
+    const result = await restore(
+      scene,
+      [...lost, ...lists].map((content) => saved(content)),
+    );
+    expect(result.failed).toEqual([]);
+    const heads = scene.registry.requests.filter(({ method }) => method === 'HEAD');
+    const paths = heads.map(({ path }) => path);
+    expect(paths).toEqual([...new Set(paths)]);
+    const blobs = new Set(lost.flatMap((content) => [...content.blobs.keys()]));
+    expect(tally(scene.registry)['HEAD blob']).toBe(blobs.size);
+  });
+});
+
+describe('a tag of a manifest that stood all the time', () => {
+  it.each<[string, readonly Content[], (scene: Scene) => void, RegExp]>([
+    [
+      'whose blob is gone',
+      [child],
+      (scene) => {
+        scene.app.blobs.clear();
+      },
+      /^the registry no longer has what it consists of/,
+    ],
+    [
+      'whose child is gone',
+      [inner, child],
+      (scene) => {
+        scene.app.manifests.delete(child.digest);
+      },
+      /, which it lists, is neither there nor in the backup/,
+    ],
+  ])('is not set without the parts: %s', async (_, contents, lose, why) => {
+    const scene = await startScene();
+    contents.forEach((content) => {
+      scene.put(content);
+    });
+    lose(scene);
+    const [content = child] = contents;
+    const expected = {
+      ...NOTHING,
+      standing: [content.digest],
+      failedTags: [{ tag: 'v1', why: expect.stringMatching(why) }],
+    };
+    const lost = [saved(content, 'v1')];
+    const { reader } = scene;
+    expect(await restoreRepository(APP, lost, { reader, concurrency: 4 })).toEqual(expected);
+    expect(pushes(scene)).toEqual([]);
+    expect(await restore(scene, lost)).toEqual(expected);
+    expect(pushes(scene)).toEqual(['v1']);
+    expect(scene.app.tags.size).toBe(0);
+  });
+
+  it('is set where a registry takes it without them', async () => {
+    const scene = await startScene();
+    scene.put(child);
+    scene.app.blobs.clear();
+    scene.registry.intercept(
+      when(/^PUT .*manifests\/v1$/, () => {
+        setTag(scene.app, 'v1', child.digest);
+        return { kind: 'answer', status: 201 };
+      }),
+    );
+    expect(await restore(scene, [saved(child, 'v1')])).toMatchObject({
+      standing: [child.digest],
+      tags: ['v1'],
+    });
   });
 });
 

@@ -202,6 +202,52 @@ describe('a backup that is larger than one batch', () => {
   });
 });
 
+describe('an index that comes in a batch before what it lists', () => {
+  const padding = 'x'.repeat(4_000_000);
+  const nested = multiarch([first]);
+  const outer = multiarch([nested], { annotations: { padding } });
+  const others = Array.from({ length: 17 }, (_, n) =>
+    multiarch([second], { annotations: { padding, n: String(n) } }),
+  );
+
+  beforeEach(async () => {
+    for (const each of [first, second, nested, outer, ...others]) {
+      seed(registry.state, 'team/app', each);
+    }
+    for (const each of [outer, ...others, nested, first, second]) {
+      await lose('team/app', each);
+    }
+    registry.state.repositories.get('team/app')?.manifests.clear();
+  });
+
+  it.each([true, false])('is restored after it (dry-run: %s)', async (dryRun) => {
+    const { run, complaints } = await runRestore({
+      url: registry.url,
+      restoreFrom: directory,
+      dryRun,
+    });
+    expect(complaints).toEqual([]);
+    expect(back(present(run))).toHaveLength(21);
+  });
+
+  it.each([true, false])(
+    'is named with it if it can not be restored (dry-run: %s)',
+    async (dryRun) => {
+      const [config = ''] = [...first.blobs.keys()];
+      registry.state.repositories.get('team/app')?.blobs.delete(config);
+      const { run } = await runRestore({ url: registry.url, restoreFrom: directory, dryRun });
+      const why = expect.stringMatching(/^sha256:\w+, which it lists, could not be restored$/);
+      expect(run?.repositories[0]?.failed).toEqual(
+        expect.arrayContaining([
+          { digest: nested.digest, why },
+          { digest: outer.digest, why },
+        ]),
+      );
+      expect(back(present(run))).toHaveLength(18);
+    },
+  );
+});
+
 describe('a registry that restores by itself', () => {
   const padding = 'x'.repeat(4_000_000);
   // More than one batch.

@@ -2,6 +2,7 @@
 import * as core from '@actions/core';
 
 import { FAMILIES, familyOf } from '../registry/families/families.js';
+import { unservedAt } from '../registry/families/unserved.js';
 import type { Family, GitHub } from '../registry/registry.js';
 import type { Settings } from '../run/settings.js';
 import type { Mistake } from './mistake.js';
@@ -19,6 +20,9 @@ export function readRegistry(
   mistake: Mistake,
 ): NamedRegistry & Pick<Settings, 'registryType' | 'apiUrl'> {
   const registry = readRegistryUrl(core.getInput('registry-url'), mistake);
+  if (registry !== undefined) {
+    checkServed(registry, mistake);
+  }
   const registryType = core.getInput('registry-type') || 'auto';
   const github = githubOf(env);
   const family = registry && familyOf({ registry, registryType, github });
@@ -50,6 +54,21 @@ function readRegistryUrl(text: string, mistake: Mistake): URL | undefined {
   }
   // Docker's rule: registries on the same machine use http by default.
   return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
+}
+
+/** Whatever `registry-type` says: no API of a family is right there, and none of these deletes as they do. */
+function checkServed(registry: URL, mistake: Mistake): void {
+  const unserved = unservedAt(registry);
+  if (unserved !== undefined) {
+    const { name, does, instead } = unserved;
+    const why = `this action doesn't serve ${name}. ${does} ${instead.replace(/\.$/, '')} [registry-not-served]`;
+    mistake(
+      'registry-url',
+      'a registry of a kind that docs/registries.md lists',
+      registry.host,
+      why,
+    );
+  }
 }
 
 function isLoopback(hostname: string): boolean {

@@ -9,6 +9,8 @@ export type RegistryErrorKind =
   | 'read-only'
   /** a push to a repository that the registry does not make by itself */
   | 'no-repository'
+  /** a push of a manifest that lists a blob or a child which the registry does not have */
+  | 'part-missing'
   | 'not-a-registry'
   /** 500 for a digest on the manifests route, which is how Distribution up to 2.8 answers for a blob's */
   | 'perhaps-a-blob'
@@ -28,6 +30,7 @@ const CODES: Readonly<Record<RegistryErrorKind, Code>> = {
   'deletes-off': 'deletes-disabled',
   'read-only': 'registry-read-only',
   'no-repository': 'repository-missing',
+  'part-missing': 'unexpected-answer',
   'not-a-registry': 'not-a-registry',
   'perhaps-a-blob': 'perhaps-a-blob',
   hidden: 'answers-contradict',

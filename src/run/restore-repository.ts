@@ -1,20 +1,24 @@
 /**
  * Restores deleted manifests, by the registry's own undo or from their saved bytes: children before parents, tags last.
- * It never moves a tag that names something else, and never restores an index without its entries. For each manifest
- * that can't be restored, it says why.
+ * It never restores an index without its entries. For each manifest that can't be restored, it says why.
  */
 import pMap from 'p-map';
 
-import { failureMessage, RequestFailure } from '../http/message.js';
+import { failureMessage } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
-import type { Manifest } from '../oci/manifest.js';
 import { compare } from '../plan/graph.js';
 import { entriesOf } from '../plan/naming.js';
 import { RegistryError } from '../registry/registry-error.js';
-import type { ManifestAnswer, Pusher, Reader } from '../registry/registry.js';
-import { childrenFirst, parseCopy, requiredBlobsOf } from './saved-copy.js';
+import type { Pusher, Reader } from '../registry/registry.js';
+import { Parts, type RestoreResult } from './parts.js';
+import { childrenFirst, parseCopy } from './saved-copy.js';
 import type { ParsedCopy, SavedCopy } from './saved-copy.js';
 import type { ServerUndo } from './server-undo.js';
+import { TagRestoration, withoutIts } from './tag-restoration.js';
+
+/** Distribution remembers the blobs that it had before a collection beside it, and answers by that. */
+const RESTART =
+  'It lacks a part of that image. If garbage was collected while it ran, restart it, and build or push the image again';
 
 export interface RestoreOptions {
   readonly reader: Reader;
@@ -25,12 +29,7 @@ export interface RestoreOptions {
   readonly undo?: ServerUndo;
   /** manifests that were missing before: an index that lists one may be restored without it */
   readonly absent?: ReadonlySet<Digest>;
-  /** manifests that earlier calls have restored, or would restore without a pusher */
-  readonly earlier?: ReadonlySet<Digest>;
 }
-
-/** A push of a tag is sent once, and after each failure the tag is read again. */
-const MOST_PUSHES = 3;
 
 /** All texts are safe to print; each list is sorted by digest or tag. */
 export interface Restored {
@@ -47,16 +46,15 @@ export interface Restored {
   readonly failedTags: readonly { readonly tag: string; readonly why: string }[];
 }
 
-type Success = 'restored' | 'standing';
-type Result = Success | { readonly why: string };
-
 /** Failures of the registry and the network are part of the result, and not thrown. */
 export async function restoreRepository(
   repository: string,
   lost: readonly SavedCopy[],
   options: RestoreOptions,
 ): Promise<Restored> {
-  return new Restoration({ ...options, repository }).run(lost);
+  const restoration = new Restoration(repository, options);
+  await restoration.restore(lost);
+  return restoration.result();
 }
 
 /** The joined results of several calls for one repository. */
@@ -75,17 +73,39 @@ export function joinRestored(
   };
 }
 
-class Restoration {
-  readonly #options: RestoreOptions & { readonly repository: string };
-  readonly #manifests = new Map<Digest, Result>();
+/** One repository's restore, in one batch or several. */
+export class Restoration {
+  readonly #repository: string;
+  readonly #options: RestoreOptions;
+  /** the digests of all batches; one that comes with a later batch is waited for */
+  readonly #saved: ReadonlySet<Digest>;
+  readonly #parts: Parts;
+  readonly #tagRestoration: TagRestoration;
+  readonly #manifests = new Map<Digest, RestoreResult>();
   readonly #byServer = new Set<Digest>();
-  readonly #tags = new Map<string, Result>();
+  readonly #tags = new Map<string, RestoreResult>();
 
-  constructor(options: RestoreOptions & { readonly repository: string }) {
+  /** @param saved the digests of all batches; default: there is one batch */
+  constructor(
+    repository: string,
+    options: RestoreOptions,
+    saved: ReadonlySet<Digest> = new Set<Digest>(),
+  ) {
+    this.#repository = repository;
     this.#options = options;
+    this.#saved = saved;
+    const resultOf = (digest: Digest) => this.#manifests.get(digest);
+    this.#parts = new Parts(repository, { ...options, resultOf });
+    this.#tagRestoration = new TagRestoration(repository, {
+      ...options,
+      resultOf,
+      whyIncomplete: ({ manifest }) => this.#parts.whyIncomplete(manifest),
+      whyRefused: (copy, error) => this.#whyRefused(copy, error),
+    });
   }
 
-  async run(lost: readonly SavedCopy[]): Promise<Restored> {
+  /** @returns the indexes that wait for an entry in another batch: to be given again */
+  async restore(lost: readonly SavedCopy[]): Promise<ReadonlySet<Digest>> {
     const all: ParsedCopy[] = [];
     await this.#each(lost, async (one) => {
       const saved = parseCopy(one);
@@ -95,20 +115,27 @@ class Restoration {
         all.push(saved);
       }
     });
+    const waiting = new Set<Digest>();
     for (const wave of childrenFirst(all)) {
-      await this.#each(wave, (each) =>
-        note(this.#manifests, each.digest, () => this.#restoreManifest(each)),
-      );
+      const ready = wave.filter((copy) => !this.#waits(copy));
+      await this.#restoreWave(ready);
+      wave.filter((copy) => !ready.includes(copy)).forEach(({ digest }) => waiting.add(digest));
     }
-    await this.#each(tagsOf(all, 'tags'), ([tag, each]) =>
-      note(this.#tags, tag, () => this.#restoreTag(tag, each)),
+    const decided = all.filter(({ digest }) => !waiting.has(digest));
+    await this.#each(tagsOf(decided, 'tags'), ([tag, each]) =>
+      note(this.#tags, tag, () => this.#tagRestoration.restore(tag, each)),
     );
     // If the manifest was there all the time, people have removed its former tags.
-    const restored = all.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
+    const restored = decided.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
     await this.#each(tagsOf(restored, 'formerTags'), ([tag, each]) =>
-      note(this.#tags, tag, () => this.#restoreFormerTag(tag, each)),
+      note(this.#tags, tag, () => this.#tagRestoration.restoreFormer(tag, each)),
     );
-    return joinRestored(this.#options.repository, [
+    return waiting;
+  }
+
+  /** What became of all batches. */
+  result(): Restored {
+    return joinRestored(this.#repository, [
       {
         restored: keysOf(this.#manifests, 'restored'),
         byServer: [...this.#byServer],
@@ -124,187 +151,101 @@ class Restoration {
     await pMap(all, work, { concurrency: this.#options.concurrency });
   }
 
-  /** The digests for which `isSo` is false. */
-  async #without(
-    digests: readonly Digest[],
-    isSo: (digest: Digest) => Promise<boolean>,
-  ): Promise<Digest[]> {
-    const found: Digest[] = [];
-    await this.#each(digests, async (digest) => {
-      if (!(await isSo(digest))) {
-        found.push(digest);
-      }
-    });
-    return found.sort(compare);
+  #waits({ manifest }: ParsedCopy): boolean {
+    const entries = manifest.kind === 'index' ? entriesOf(manifest) : [];
+    return entries.some((digest) => this.#saved.has(digest) && !this.#manifests.has(digest));
   }
 
-  #isDecided(digest: Digest): boolean {
-    return this.#manifests.has(digest) || this.#options.earlier?.has(digest) === true;
-  }
-
-  #hasFailed(digest: Digest): boolean {
-    return typeof this.#manifests.get(digest) === 'object';
-  }
-
-  #read(reference: string): Promise<ManifestAnswer> {
-    return this.#options.reader.manifest(this.#options.repository, reference);
-  }
-
-  async #resolves(reference: string, digest: Digest): Promise<boolean> {
-    const { reader, repository } = this.#options;
-    return (await reader.resolve(repository, reference)) === digest;
-  }
-
-  /** One HEAD, and one GET if its answer does not settle it. */
-  async #isThere(digest: Digest): Promise<boolean> {
-    return (await this.#resolves(digest, digest)) || (await this.#read(digest)).kind === 'found';
+  async #isReadable(digest: Digest): Promise<boolean> {
+    // It is read by its digest, so that the reader checks the bytes against it.
+    return (await this.#options.reader.manifest(this.#repository, digest)).kind === 'found';
   }
 
   /** A manifest can't be restored without its bytes, but it may be there already. */
   async #findUnreadable({ digest, tags }: SavedCopy, why: string): Promise<void> {
     await note(this.#manifests, digest, async () =>
-      (await this.#isThere(digest)) ? 'standing' : { why },
+      (await this.#parts.isThere(digest)) ? 'standing' : { why },
     );
     for (const tag of tags) {
       await note(this.#tags, tag, async () =>
-        (await this.#resolves(tag, digest)) ? 'standing' : withoutIts(digest),
+        (await this.#parts.resolves(tag, digest)) ? 'standing' : withoutIts(digest),
       );
     }
   }
 
-  async #restoreManifest(copy: ParsedCopy): Promise<Result> {
-    if (await this.#isThere(copy.digest)) {
-      return 'standing';
-    }
-    const lack = await this.#missingEntry(copy.manifest);
-    if (lack !== undefined) {
-      return { why: lack };
-    }
-    const byServer = await this.#undo(copy);
-    if (byServer === 'restored') {
-      this.#byServer.add(copy.digest);
-      return byServer;
-    }
-    const pushed = await resultOf(() => this.#push(copy));
-    return typeof byServer === 'object' && typeof pushed === 'object'
-      ? { why: `${byServer.why}. It can't be pushed either: ${pushed.why}` }
-      : pushed;
+  async #restoreWave(wave: readonly ParsedCopy[]): Promise<void> {
+    const pushes: { readonly copy: ParsedCopy; readonly refusal?: string }[] = [];
+    await this.#each(wave, (copy) =>
+      note(this.#manifests, copy.digest, async () => {
+        if (await this.#parts.isThere(copy.digest)) {
+          return 'standing';
+        }
+        const why = await this.#parts.whyWithoutEntries(copy.manifest);
+        if (why !== undefined) {
+          return { why };
+        }
+        const undone = await this.#undo(copy);
+        if (undone.kind === 'not') {
+          pushes.push({ copy, ...undone });
+          return undefined;
+        }
+        this.#byServer.add(copy.digest);
+        this.#parts.expectBlobs(copy.manifest);
+        return 'restored';
+      }),
+    );
+    // After them, since the undo brings layers back that a push may need.
+    await this.#each(pushes, ({ copy, refusal }) =>
+      note(this.#manifests, copy.digest, async () => {
+        const pushed = await resultOf(() => this.#push(copy));
+        return refusal !== undefined && typeof pushed === 'object'
+          ? { why: `${refusal}. It can't be pushed either: ${pushed.why}` }
+          : pushed;
+      }),
+    );
   }
 
-  /** By the registry's own means, which need no blob. @returns `undefined` where it has none for this manifest */
-  async #undo({ digest, id }: ParsedCopy): Promise<Result | undefined> {
+  /** By the registry's own means, which need no blob. The refusal is absent where it has none for this manifest. */
+  async #undo({
+    digest,
+    id,
+  }: ParsedCopy): Promise<{ kind: 'restored' } | { kind: 'not'; refusal?: string }> {
     const { undo, pusher } = this.#options;
     if (undo === undefined || id === undefined) {
-      return undefined;
+      return { kind: 'not' };
     }
-    const why =
+    const refusal =
       pusher === undefined
         ? await undo.whyNot(id)
         : await undo.restore(id, () => this.#isReadable(digest));
-    return why === undefined ? 'restored' : { why };
+    return refusal === undefined ? { kind: 'restored' } : { kind: 'not', refusal };
   }
 
-  async #push({ digest, mediaType, manifest, bytes }: ParsedCopy): Promise<Result> {
-    const { pusher, repository } = this.#options;
-    const why = await this.#missingBlobs(manifest);
+  async #push(copy: ParsedCopy): Promise<RestoreResult> {
+    const { digest, mediaType, manifest, bytes } = copy;
+    const { pusher } = this.#options;
+    const why = await this.#parts.whyIncomplete(manifest);
     if (why !== undefined || pusher === undefined) {
       return why === undefined ? 'restored' : { why };
     }
-    await pusher.pushManifest(repository, digest, { mediaType, bytes });
+    try {
+      await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
+    } catch (error) {
+      if (error instanceof RegistryError && error.kind === 'part-missing') {
+        return { why: await this.#whyRefused(copy, error) };
+      }
+      throw error;
+    }
     return (await this.#isReadable(digest))
       ? 'restored'
       : { why: 'the registry took the push, and then says that it has no such manifest' };
   }
 
-  /** It is read by its digest, so that the reader checks the bytes against it. */
-  async #isReadable(digest: Digest): Promise<boolean> {
-    return (await this.#read(digest)).kind === 'found';
-  }
-
-  /** Some registries take an index without its children, and nobody could pull it. */
-  async #missingEntry(index: Manifest): Promise<string | undefined> {
-    const entries = index.kind === 'index' ? entriesOf(index) : [];
-    const failed = entries.find((digest) => this.#hasFailed(digest));
-    if (failed !== undefined) {
-      return `${failed}, which it lists, could not be restored`;
-    }
-    const children = index.kind === 'index' ? index.children : [];
-    const unknown = children
-      .map(({ digest }) => digest)
-      .filter((digest) => this.#options.absent?.has(digest) !== true)
-      .filter((digest) => !this.#isDecided(digest));
-    const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
-    return (
-      child && `${child}, which it lists, is neither there nor in the backup: push that image again`
-    );
-  }
-
-  async #missingBlobs(manifest: Manifest): Promise<string | undefined> {
-    const missing = await this.#without(requiredBlobsOf(manifest), (blob) =>
-      this.#hasBlob(manifest, blob),
-    );
-    return missing.length === 0
-      ? undefined
-      : `the registry no longer has what it consists of (${missing.join(', ')}): build or push it again`;
-  }
-
-  /** An index may list layers, and manifests of unknown types. */
-  async #hasBlob(manifest: Manifest, digest: Digest): Promise<boolean> {
-    const { reader, repository } = this.#options;
-    return (
-      (await reader.hasBlob(repository, digest)) ||
-      // Everything with a result was restored before it, or would have been.
-      (manifest.kind === 'index' && (this.#isDecided(digest) || (await this.#isThere(digest))))
-    );
-  }
-
-  async #restoreTag(tag: string, { digest, mediaType, bytes }: ParsedCopy): Promise<Result> {
-    if (this.#hasFailed(digest)) {
-      return withoutIts(digest);
-    }
-    const { pusher, repository } = this.#options;
-    const before = this.#setTag(digest, await this.#read(tag));
-    if (before !== undefined || pusher === undefined) {
-      return before ?? 'restored';
-    }
-    for (let push = 1; ; push += 1) {
-      // The tag is read right before each push, which would move a tag that somebody has set since.
-      const meanwhile = this.#setTag(digest, await this.#read(tag));
-      if (meanwhile !== undefined) {
-        return meanwhile;
-      }
-      try {
-        // Before a retry the tag has to be read again.
-        let sent = 0;
-        const isLate = () => (sent += 1) > 1;
-        await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate });
-        break;
-      } catch (error) {
-        const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
-        if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
-          throw error;
-        }
-      }
-    }
-    return pushedTag(digest, await this.#read(tag));
-  }
-
-  /** @returns the result for a tag that points at something, and so is not pushed */
-  #setTag(digest: Digest, now: ManifestAnswer): Result | undefined {
-    if (now.kind === 'absent') {
-      return undefined;
-    }
-    if (now.manifest.digest === digest) {
-      // A tag may have been left behind by the delete of its manifest.
-      return this.#manifests.get(digest) === 'restored' ? 'restored' : 'standing';
-    }
-    return { why: `it names ${now.manifest.digest} now, and was left there` };
-  }
-
-  /** A former tag that points at something else now is left there. */
-  async #restoreFormerTag(tag: string, each: ParsedCopy): Promise<Result> {
-    const { kind } = await this.#read(tag);
-    return kind === 'absent' ? this.#restoreTag(tag, each) : 'standing';
+  /** A part may have gone since it was asked for. */
+  async #whyRefused({ manifest }: ParsedCopy, error: RegistryError): Promise<string> {
+    this.#parts.forget();
+    const why = await this.#parts.whyIncomplete(manifest);
+    return why ?? `${failureMessage(error)}. ${RESTART}`;
   }
 }
 
@@ -315,33 +256,20 @@ function tagsOf(
   return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each] as const));
 }
 
-/** The result for a tag after its push. */
-function pushedTag(digest: Digest, after: ManifestAnswer): Result {
-  if (after.kind === 'absent') {
-    return { why: `the registry took the push, and does not say that the tag names ${digest}` };
-  }
-  const now = after.manifest.digest;
-  return now === digest
-    ? 'restored'
-    : { why: `somebody set it to ${now} during the restore, and it was left there` };
-}
-
-/** The result for a tag whose manifest can't be restored. */
-function withoutIts(digest: Digest): Result {
-  return { why: `${digest} could not be restored` };
-}
-
-/** Notes the result for one manifest or tag. */
+/** Notes the result for one manifest or tag, if there is one. */
 async function note<K>(
-  results: Map<K, Result>,
+  results: Map<K, RestoreResult>,
   key: K,
-  work: () => Promise<Result>,
+  work: () => Promise<RestoreResult | undefined>,
 ): Promise<void> {
-  results.set(key, await resultOf(work));
+  const result = await resultOf(work);
+  if (result !== undefined) {
+    results.set(key, result);
+  }
 }
 
 /** A failure of the registry or the network is a result, too. */
-async function resultOf(work: () => Promise<Result>): Promise<Result> {
+async function resultOf<T>(work: () => Promise<T>): Promise<T | { readonly why: string }> {
   try {
     return await work();
   } catch (error) {
@@ -349,11 +277,11 @@ async function resultOf(work: () => Promise<Result>): Promise<Result> {
   }
 }
 
-function keysOf<K>(results: ReadonlyMap<K, Result>, kind: Success): K[] {
+function keysOf<K>(results: ReadonlyMap<K, RestoreResult>, kind: 'restored' | 'standing'): K[] {
   return [...results].flatMap(([key, result]) => (result === kind ? [key] : []));
 }
 
-function failuresOf<K>(results: ReadonlyMap<K, Result>): [K, string][] {
+function failuresOf<K>(results: ReadonlyMap<K, RestoreResult>): [K, string][] {
   return [...results].flatMap(([key, result]): [K, string][] =>
     typeof result === 'object' ? [[key, result.why]] : [],
   );

@@ -8,7 +8,7 @@ import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
 import type { SavedCopy } from './saved-copy.js';
 import { undoAt } from './server-undo.js';
-import { joinRestored, restoreRepository, type Restored } from './restore-repository.js';
+import { Restoration, type Restored } from './restore-repository.js';
 import type { Digest } from '../oci/digest.js';
 import { isIndexType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
@@ -84,16 +84,23 @@ export async function restoreBackup(
     }
     progress.expect(entries.length);
     const undo = undoAt(restorer, repository, transport.clock);
-    const earlier = new Set<Digest>();
-    const options = { reader, concurrency, undo, earlier, ...(dryRun ? {} : { pusher }) };
-    const parts: Restored[] = [];
-    for await (const lost of batches(entries, backup)) {
-      const part = await restoreRepository(repository, lost, options);
-      part.restored.forEach((digest) => earlier.add(digest));
-      parts.push(part);
-      lost.forEach(() => progress.done());
+    const restoration = new Restoration(
+      repository,
+      { reader, concurrency, undo, ...(dryRun ? {} : { pusher }) },
+      new Set(entries.map(({ digest }) => digest)),
+    );
+    let left: readonly ReadEntry[] = entries;
+    // Mostly once: an index may come in a batch before the index that it lists.
+    while (left.length > 0) {
+      const waiting = new Set<Digest>();
+      for await (const lost of batches(left, backup)) {
+        const later = await restoration.restore(lost);
+        later.forEach((digest) => waiting.add(digest));
+        lost.filter(({ digest }) => !later.has(digest)).forEach(() => progress.done());
+      }
+      left = left.filter(({ digest }) => waiting.has(digest));
     }
-    restored.push(joinRestored(repository, parts));
+    restored.push(restoration.result());
   }
   if (stop.aborted) {
     failures.push(whyStopped(stop, 'before it was done'));

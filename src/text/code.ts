@@ -4,6 +4,8 @@ import { printable } from './printable.js';
 export const CODES = [
   // What came before the first request.
   'inputs-invalid',
+  /** `registry-url` names a registry that no family serves */
+  'registry-not-served',
   'digests-file-unusable',
   'digests-not-understood',
   'protect-files-unusable',

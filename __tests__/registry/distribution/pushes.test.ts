@@ -155,7 +155,7 @@ describe('a push', () => {
   it('a manifest is refused where its blobs are missing', async () => {
     const { pusher } = await startClient();
     await expect(pusher.pushManifest(OURS, 'v1', first)).rejects.toMatchObject({
-      kind: 'unexpected',
+      kind: 'part-missing',
       message: expect.stringMatching(/push team\/ledger:v1: .*400 \(MANIFEST_BLOB_UNKNOWN/),
     });
   });

@@ -13,6 +13,9 @@ import { errorOf, isSuccess } from './errors.js';
 const MOST_UPLOADS = 3;
 const MOST_TRIES = 5;
 
+/** Codes for a manifest that lists what the registry doesn't have (distribution-spec, "Error Codes"). */
+const PART_MISSING = ['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN'];
+
 export function createPusher(client: Client): Pusher {
   return {
     async pushBlob(repository, bytes) {
@@ -43,7 +46,10 @@ export function createPusher(client: Client): Pusher {
         const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
         if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
           const at = isDigest(reference) ? '@' : ':';
-          throw client.refusal(response, `push ${repository}${at}${reference}`);
+          const refusal = client.refusal(response, `push ${repository}${at}${reference}`);
+          throw PART_MISSING.includes(errorOf(response)?.code ?? '')
+            ? new RegistryError('part-missing', refusal.message)
+            : refusal;
         }
       }
     },
