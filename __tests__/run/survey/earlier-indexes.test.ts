@@ -7,6 +7,7 @@ import type { Plan } from '../../../src/plan/plan.js';
 import type { Lister } from '../../../src/registry/registry.js';
 import {
   APP,
+  cosign,
   digestTag,
   fallbackIndex,
   image,
@@ -90,6 +91,21 @@ describe('an index that a fallback tag pointed at before', () => {
     const { plan } = await look([], { known: remembered([app, third]) });
     expect(plan.orphans).toEqual([]);
     expect(tally(registry)).toEqual({ 'GET tags': 1, 'HEAD manifest': 2 });
+  });
+
+  it('is asked for only where the tag stands elsewhere, of several images', async () => {
+    const { registry, put, look } = await pushed(first, second, third);
+    const other = image('other');
+    const [one, two] = ['one', 'two']
+      .map((name) => referrer(name, other))
+      .sort((a, b) => (a.digest < b.digest ? 1 : -1)) as [Content, Content];
+    put(other, 'v2');
+    [[one], [one, two]].forEach((each) => put(fallbackIndex(each), digestTag(other.digest)));
+    put(cosign('sig', other), digestTag(other.digest, 'sig'));
+    const { plan } = await look([], { known: remembered([app, other, third]) });
+    expect(orphansOf(plan)).toEqual(new Set([fallbackIndex([one]).digest]));
+    const paths = registry.requests.map(({ path }) => path);
+    expect(paths.filter((path) => path.includes(second.digest))).toEqual([]);
   });
 
   it('is asked for as far as the index that an earlier run saw', async () => {
