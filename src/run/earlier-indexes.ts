@@ -1,7 +1,10 @@
 /**
- * Asks for the indexes that fallback tags pointed at before (src/oci/earlier-indexes.ts). Only reads, and decides nothing:
- * one that is there is judged as any other manifest. Nobody needs it, because the tag has moved on and the index there
- * now lists all that it lists. A client that puts the tag back on it pushes its bytes again, and the recheck reads the tag.
+ * Asks for the indexes that fallback tags pointed at before (src/oci/earlier-indexes.ts). Only reads, and decides
+ * nothing: one that is there is judged as any other manifest.
+ *
+ * No push needs it: the tag has moved on, and the index there lists all that it lists. A client that moves the tag
+ * back, as for a removed referrer, pushes its bytes again, and the recheck reads the tag. Two clients that add referrers
+ * at the same time lose one of them by their own race, with or without this one; they read the list by its tag.
  */
 import { guessEarlier } from '../oci/earlier-indexes.js';
 import type { Digest } from '../oci/digest.js';
