@@ -3,12 +3,18 @@
  * time is then seen as what it is. The build is that of the tests themselves. Exits 0 only if all are there.
  */
 import {
+  findAttach,
   findDistribution3,
   findGcrane,
   findOlareg,
 } from '../__tests__/support/servers/go-programs.js';
 
-const programs = { 'Distribution 3': findDistribution3, olareg: findOlareg, gcrane: findGcrane };
+const programs = {
+  'Distribution 3': findDistribution3,
+  olareg: findOlareg,
+  gcrane: findGcrane,
+  attach: findAttach,
+};
 
 for (const [name, find] of Object.entries(programs)) {
   try {

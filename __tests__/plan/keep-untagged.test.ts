@@ -61,6 +61,27 @@ describe('keep-untagged', () => {
     expect(plan.orphans).toHaveLength(3 - kept.length);
   });
 
+  it('does not count a replaced list of referrers, which describes an image', () => {
+    const [sbom, sig] = [referrer('sbom', current), referrer('sig', current)];
+    const [list, odd] = [index([sbom, sig]), index([sbom, referrer('sbom', old)])];
+    const estate = { tags: { v1: current }, untagged: [list, twenty, thirty] };
+    expect(fates(planOf(estate, { keepUntagged: 1 }), { list, twenty, thirty })).toEqual({
+      list: 'delete: unreachable',
+      twenty: 'keep: recent',
+      thirty: 'delete: unreachable',
+    });
+    // One that is of no use as a list of referrers: of two images, with a subject of its own, or without entries.
+    for (const other of [
+      odd,
+      index([sbom], { subject: current }),
+      index([]),
+      index([image('a')]),
+    ]) {
+      const plan = planOf({ ...estate, untagged: [other] }, { keepUntagged: 1 });
+      expect(fates(plan, { other })).toEqual({ other: expect.stringMatching(/^keep: re/) });
+    }
+  });
+
   it('keeps the newest with all that they reach, which does not count', () => {
     const [a, b, shared] = [image('a'), image('b'), image('shared')];
     const list = index([a, shared, image('newest part', { created: at(2) })]);
@@ -86,7 +107,7 @@ describe('keep-untagged', () => {
   it('keeps the same one, even if others were seen in use since', () => {
     // An index as old as the image that its part describes. That image has a tag, and so every run sees it in use.
     const part = referrer('about', ten);
-    const list = index([part]);
+    const list = index([part, thirty]);
     const estate = { tags: { v1: ten }, untagged: [list, twenty] };
     const inUse = { everInUse: true, status: 'in-use', firstSeen: NOW, since: NOW } as const;
     const past = new Map([ten, part].map(({ digest }) => [digest, inUse]));

@@ -17,6 +17,7 @@ const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
 /** With this bit, the bytes of `[` and `]` are those of `{` and `}`; no other byte becomes one of those. */
 const CURLY = 0x20;
+const OPEN_LIST = 0x5b;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
@@ -57,6 +58,48 @@ export function checkJson(bytes: Uint8Array, most: number): void {
       depth -= 1;
     }
   }
+}
+
+/** A part of some bytes: from the first to the one behind the last. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Where the objects of a list stand that an object has under this key.
+ *
+ * @param bytes valid JSON
+ * @returns none if the object has no such list
+ */
+export function objectsIn(bytes: Uint8Array, key: string): Span[] {
+  const spans: Span[] = [];
+  let depth = 0;
+  let name = '';
+  let isInList = false;
+  let from = 0;
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at] ?? 0;
+    if (byte === QUOTE) {
+      const end = endOfString(bytes, at + 1);
+      // At this depth, the string before a list is the key of that list.
+      name = depth === 1 ? new TextDecoder().decode(bytes.subarray(at + 1, end)) : name;
+      at = end;
+    } else if ((byte | CURLY) === OPEN) {
+      depth += 1;
+      isInList = depth === 2 ? byte === OPEN_LIST && name === key : isInList;
+      from = depth === 3 ? at : from;
+    } else if ((byte | CURLY) === CLOSE) {
+      if (isInList && depth === 2) {
+        return spans;
+      }
+      if (isInList && depth === 3) {
+        spans.push({ from, to: at + 1 });
+      }
+      depth -= 1;
+    }
+  }
+  return spans;
 }
 
 /**

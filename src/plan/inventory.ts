@@ -25,6 +25,8 @@ export type Source =
   | 'subject'
   | 'digest-tag'
   | 'referrers'
+  /** computed: a fallback tag may have pointed at it before */
+  | 'earlier'
   /** by an index as an entry of another type, or by a manifest that is not understood */
   | 'mentioned';
 

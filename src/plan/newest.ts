@@ -20,6 +20,7 @@ interface Aging {
 
 /**
  * A manifest that has a subject, or that a digest tag attaches to another one, is never chosen by itself: it describes.
+ * So does a list of referrers that its fallback tag has left.
  * All others may be left alone one day, even a part of an index that only describes something. So each competes, unless
  * another one that does takes it along as a part.
  *
@@ -29,7 +30,10 @@ export function newestOf(orphans: ReadonlySet<Digest>, count: number, aging: Agi
   const { inventory, graph } = aging;
   const attached = new Set(graph.digestTags.map(({ target }) => target));
   const standing = [...orphans].filter(
-    (digest) => !attached.has(digest) && !inventory.manifests.get(digest)?.subject,
+    (digest) =>
+      !attached.has(digest) &&
+      !inventory.manifests.get(digest)?.subject &&
+      !isListOfReferrers(digest, aging),
   );
   const held = new Set(standing.flatMap((digest) => entriesOf(digest, aging)));
   const ranked = standing
@@ -48,6 +52,18 @@ export function newestOf(orphans: ReadonlySet<Digest>, count: number, aging: Agi
     }
   }
   return newest;
+}
+
+/** An index of nothing but referrers of one manifest. Entries that are not there say nothing. */
+function isListOfReferrers(digest: Digest, { inventory: { manifests } }: Aging): boolean {
+  const index = manifests.get(digest);
+  const entries = index?.kind === 'index' && index.others.length === 0 ? index.children : [];
+  const subjects = entries
+    .map((entry) => manifests.get(entry.digest))
+    .filter((entry) => entry !== undefined)
+    .map(({ subject }) => subject);
+  const [first] = subjects;
+  return first !== undefined && subjects.every((subject) => subject === first);
 }
 
 type Rank = readonly [lastUse: number, birth: number, parts: number];

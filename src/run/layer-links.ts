@@ -90,7 +90,7 @@ export async function readLinks(
 }
 
 /** Sources that don't say that it is a manifest. It may be a layer or config, which is not a gap. */
-const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned']);
+const VAGUE: ReadonlySet<Source> = new Set<Source>(['input', 'protected', 'mentioned', 'earlier']);
 
 /**
  * Reads the manifest that a source names: one GET, and for a vague source a HEAD if Distribution answers as for a blob.

@@ -13,6 +13,7 @@ import { protectionIn, someOf } from '../plan/protection.js';
 import type { Survey } from '../plan/survey.js';
 import { coded } from '../text/code.js';
 import { Attempts } from './attempts.js';
+import { findEarlierIndexes } from './earlier-indexes.js';
 import { FormerManifests } from './former-manifests.js';
 import { perhapsLayers, readLinks } from './layer-links.js';
 import { ListingReading } from './listing-reading.js';
@@ -46,6 +47,7 @@ export async function surveyRepository(
     )
     .map(([digest]) => ({ digest, source: 'ledger' as const }));
   await reading.follow(past);
+  await reading.followEarlierIndexes();
   for (;;) {
     const survey = reading.survey();
     if (!(await reading.readMore(survey))) {
@@ -99,9 +101,15 @@ class Reading {
   }
 
   survey(): Survey {
-    const { repository, attempts, policy } = this.#context;
-    const { found, absent, bodies, isUntyped } = this.#reads;
-    const inventory: Inventory = {
+    const inventory = this.#inventory();
+    const { bodies } = this.#reads;
+    return { inventory, plan: makePlan(inventory, this.#context.policy), bodies };
+  }
+
+  #inventory(): Inventory {
+    const { repository, attempts } = this.#context;
+    const { found, absent, isUntyped } = this.#reads;
+    return {
       repository,
       tags: new Map(this.#tags.found),
       manifests: new Map(found),
@@ -118,7 +126,6 @@ class Reading {
       gaps: attempts.gaps(),
       ...(isUntyped ? { isUntyped } : {}),
     };
-    return { inventory, plan: makePlan(inventory, policy), bodies };
   }
 
   #ghosts(): ReadonlyMap<Digest, Manifest> {
@@ -141,6 +148,17 @@ class Reading {
     await this.follow(entries.map(({ digest, source }) => ({ digest, source })));
     await this.#followAll();
     await this.follow(this.#list.manifests().filter(({ digest }) => !this.#spared.has(digest)));
+  }
+
+  /** Reads the lists of referrers that later ones have replaced. */
+  async followEarlierIndexes(): Promise<void> {
+    const { found, bodies } = this.#reads;
+    await findEarlierIndexes(
+      { inventory: this.#inventory(), bodies },
+      this.#context,
+      (digests) => this.#find(digests, 'earlier', (digest) => `manifest ${digest}`),
+      (digest) => found.has(digest),
+    );
   }
 
   /** Reads all manifests that other manifests and the tags name. */
@@ -319,7 +337,7 @@ class Reading {
   /** Reads those of the digests that are here, with all that they name. It is no gap if others are absent. */
   async #find(
     digests: ReadonlySet<Digest>,
-    source: 'protected' | 'mentioned',
+    source: 'protected' | 'mentioned' | 'earlier',
     what: (digest: Digest) => string,
   ): Promise<boolean> {
     const unread = [...digests]

@@ -234,8 +234,19 @@ export function judge(built: Built, view: View, rules: Rules): Judgement {
     return n < 0 ? digestAt(built, a) < digestAt(built, b) : (left[n] ?? 0) > (right[n] ?? 0);
   };
   // What describes goes with what it describes, or by itself. What it holds is left then, as if it had stood alone.
+  /** As a fallback tag leaves it: it describes the manifest that is the subject of all its entries. */
+  const isReplacedList = (id: Id) => {
+    const subjects = children(id)
+      .filter((each) => seen.has(each))
+      .map(subject);
+    const isList = node(id).form === 'index' && node(id).mentions.length === 0;
+    return isList && subjects[0] !== undefined && new Set(subjects).size === 1;
+  };
   const standing = [...spare].filter(
-    (id) => subject(id) === undefined && !digestTags.some(({ target }) => target === id),
+    (id) =>
+      subject(id) === undefined &&
+      !digestTags.some(({ target }) => target === id) &&
+      !isReplacedList(id),
   );
   const tops = standing.filter((id) => !standing.some((other) => holds(other).includes(id)));
   const isPart = (id: Id) => tops.some((other) => parts(other).includes(id) && isNewer(other, id));

@@ -6,7 +6,8 @@ import { describe } from '@jest/globals';
 
 /** `found` is what the search for the program gave; undefined skips the tests. */
 export function describeWith(
-  program: 'docker-registry' | 'distribution-3' | 'olareg' | 'skopeo' | 'gcrane' | 'node24',
+  program:
+    'docker-registry' | 'distribution-3' | 'olareg' | 'skopeo' | 'gcrane' | 'attach' | 'node24',
   found: unknown,
   title: string,
   tests: () => void,

@@ -1,6 +1,6 @@
 /**
  * Builds the programs that are written in Go, once, from the modules beside this file: a go.mod pins their
- * versions and its go.sum the bytes. The cache is keyed by both. With CI=true a missing one is an error.
+ * versions and its go.sum the bytes. The cache is keyed by all files of a module. With CI=true a missing one is an error.
  * Used by scripts too, so nothing of jest comes in here.
  */
 import { execFileSync } from 'node:child_process';
@@ -9,6 +9,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -22,8 +23,8 @@ import { CACHE, failInCi, type RegistryProgram } from './programs.js';
 interface GoProgram {
   /** how messages call it */
   readonly title: string;
-  /** the directory of its module; gcrane has one of its own, so that it moves no version of the registries */
-  readonly module: 'go' | 'gcrane';
+  /** the directory of its module; clients have their own, so that they move no version of the registries */
+  readonly module: 'go' | 'gcrane' | 'referrers';
   readonly package: string;
 }
 
@@ -39,6 +40,7 @@ const PROGRAMS = {
     module: 'gcrane',
     package: 'github.com/google/go-containerregistry/cmd/gcrane',
   },
+  attach: { title: 'attach', module: 'referrers', package: '.' },
 } as const satisfies Record<string, GoProgram>;
 
 /** Distribution took four minutes on two busy cores, with nothing downloaded or compiled before. */
@@ -60,10 +62,17 @@ export function findGcrane(): string | undefined {
   return find('gcrane');
 }
 
+/** Attaches referrers as oras, cosign and regctl do. @returns its path. @throws Error with CI=true without it */
+export function findAttach(): string | undefined {
+  return find('attach');
+}
+
 function find(name: keyof typeof PROGRAMS): string | undefined {
   const { title, module } = PROGRAMS[name];
   const directory = fileURLToPath(new URL(`${module}/`, import.meta.url));
-  const pins = ['go.mod', 'go.sum'].map((file) => readFileSync(path.join(directory, file)));
+  // A go.mod, a go.sum, and the source of what is our own.
+  const files = readdirSync(directory).sort();
+  const pins = files.map((file) => readFileSync(path.join(directory, file)));
   const key = createHash('sha256').update(Buffer.concat(pins)).digest('hex').slice(0, 16);
   const home = path.join(CACHE, `go-${key}`);
   const binary = path.join(home, name);

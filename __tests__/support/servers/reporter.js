@@ -1,5 +1,5 @@
 const FROM_GO = 'Install Go 1.26 or later';
-const REMEDIES = { 'distribution-3': FROM_GO, olareg: FROM_GO, gcrane: FROM_GO };
+const REMEDIES = { 'distribution-3': FROM_GO, olareg: FROM_GO, gcrane: FROM_GO, attach: FROM_GO };
 
 /**
  * Jest reporter: one loud line at the end of a run in which tests were skipped because a real program was
