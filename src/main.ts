@@ -31,6 +31,7 @@ import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { quotaWarnings, undeletableWarnings } from './report/warnings.js';
+import { VERSION } from './text/version.js';
 import { count } from './text/words.js';
 import { coded, withoutCodes } from './text/code.js';
 import { cleanRegistry } from './run/clean.js';
@@ -125,7 +126,7 @@ async function connect(
   return createTransport({
     ...settings,
     credentials,
-    userAgent: 'registry-manifest-cleanup',
+    userAgent: `registry-manifest-cleanup/${VERSION}`,
     mask,
     stop,
     // Not made when nobody sees them: a run may send a million requests.
