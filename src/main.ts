@@ -4,6 +4,7 @@ import * as core from '@actions/core';
 import { readSettings } from './action/inputs.js';
 import { createLog, type Log } from './action/log.js';
 import { credentialsOf } from './action/login.js';
+import { maskInLog } from './action/mask.js';
 import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
 import { publish, publishRestore, writeLines } from './action/publish.js';
@@ -59,7 +60,7 @@ export async function main(): Promise<boolean> {
   try {
     const settings = readSettings();
     const transport = await connect(settings, log, stop, (secret) => {
-      spellings(secret).forEach((form) => core.setSecret(form));
+      spellings(secret).forEach(maskInLog);
       secrets.add(secret);
     });
     const progress = startProgress(
