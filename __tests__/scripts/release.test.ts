@@ -1,4 +1,9 @@
-import { describe, expect, it } from '@jest/globals';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import { movingTag, outputLines, releaseFaults, releaseNotes } from '../../scripts/release.js';
 
@@ -120,5 +125,82 @@ A paragraph of two lines.`);
     expect(outputLines({ tag: 'v1.2.0', notes: 'a\n\nb' }, 'END')).toBe(
       'tag<<END\nv1.2.0\nEND\nnotes<<END\na\n\nb\nEND\n',
     );
+  });
+});
+
+describe('the script', () => {
+  let home: string;
+  const git = (...rest: string[]) => {
+    const who = ['-c', 'user.name=t', '-c', 'user.email=t@example.com'];
+    execFileSync('git', [...who, ...rest], { cwd: home, stdio: 'pipe' });
+  };
+  const commit = () => {
+    git('add', '--all');
+    git('commit', '--quiet', '--allow-empty', '--message=x');
+  };
+
+  beforeEach(() => {
+    home = mkdtempSync(path.join(tmpdir(), 'release-'));
+    cpSync('scripts/release.ts', path.join(home, 'scripts/release.ts'));
+    writeFileSync(path.join(home, 'package.json'), '{"version":"1.2.0","type":"module"}');
+    writeFileSync(path.join(home, 'CHANGELOG.md'), changelog);
+    git('init', '--quiet');
+    commit();
+    git('tag', 'v1.1.0');
+    commit();
+  });
+
+  afterEach(() => {
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  function run(version: string) {
+    const outputs = path.join(home, 'outputs');
+    writeFileSync(outputs, '');
+    const tsx = path.resolve('node_modules/tsx/dist/cli.mjs');
+    const script = path.join(home, 'scripts/release.ts');
+    const { status, stderr } = spawnSync(process.execPath, [tsx, script, version], {
+      encoding: 'utf8',
+      env: {
+        PATH: process.env['PATH'],
+        GITHUB_REF: 'refs/heads/main',
+        GITHUB_OUTPUT: outputs,
+        GITHUB_SERVER_URL: 'https://github.com',
+        GITHUB_REPOSITORY: 'acme/cleanup',
+      },
+    });
+    return { status, stderr, outputs: readFileSync(outputs, 'utf8') };
+  }
+
+  it('gives tag, major tag and notes to the jobs after it', () => {
+    const { status, outputs } = run('1.2.0');
+    expect(status).toBe(0);
+    const [, delimiter = ''] = /^tag<<(.+)$/m.exec(outputs) ?? [];
+    expect(outputs).toBe(
+      outputLines(
+        {
+          tag: 'v1.2.0',
+          'major-tag': 'v1',
+          notes: releaseNotes(changelog, '1.2.0', REPOSITORY),
+        },
+        delimiter,
+      ),
+    );
+  });
+
+  it('refuses a version that another commit has, and takes one that this commit has', () => {
+    git('tag', 'v1.2.0');
+    expect(run('1.2.0').status).toBe(0);
+    commit();
+    const { status, stderr, outputs } = run('1.2.0');
+    expect([status, outputs]).toEqual([1, '']);
+    expect(stderr).toBe("v1.2.0 is released, and 1.2.0 isn't newer.\n");
+  });
+
+  it('needs no package, since it runs before any is installed', () => {
+    const text = readFileSync('scripts/release.ts', 'utf8');
+    const modules = [...text.matchAll(/from '([^']+)'/g)].map(([, name]) => name);
+    expect(modules).not.toHaveLength(0);
+    for (const name of modules) expect(name).toMatch(/^node:/);
   });
 });
