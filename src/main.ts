@@ -4,6 +4,7 @@ import * as core from '@actions/core';
 import { readSettings } from './action/inputs.js';
 import { createLog, type Log } from './action/log.js';
 import { credentialsOf } from './action/login.js';
+import { maskInLog } from './action/mask.js';
 import { readNamed } from './action/named.js';
 import { startProgress } from './action/progress.js';
 import { publish, publishRestore, writeLines } from './action/publish.js';
@@ -31,6 +32,7 @@ import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
 import { quotaWarnings, undeletableWarnings } from './report/warnings.js';
+import { VERSION } from './text/version.js';
 import { count } from './text/words.js';
 import { coded, withoutCodes } from './text/code.js';
 import { cleanRegistry } from './run/clean.js';
@@ -58,7 +60,7 @@ export async function main(): Promise<boolean> {
   try {
     const settings = readSettings();
     const transport = await connect(settings, log, stop, (secret) => {
-      spellings(secret).forEach((form) => core.setSecret(form));
+      spellings(secret).forEach(maskInLog);
       secrets.add(secret);
     });
     const progress = startProgress(
@@ -125,7 +127,7 @@ async function connect(
   return createTransport({
     ...settings,
     credentials,
-    userAgent: 'registry-manifest-cleanup',
+    userAgent: `registry-manifest-cleanup/${VERSION}`,
     mask,
     stop,
     // Not made when nobody sees them: a run may send a million requests.

@@ -72,6 +72,18 @@ it('a run names the mistakes in the files of several inputs in one error and sen
   expect(registry.requests).toEqual([]);
 });
 
+it('a run tells the registry and the report its version, which is that of package.json', async () => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+  const agents: (string | undefined)[] = [];
+  registry.intercept(({ headers }) => {
+    agents.push(headers['user-agent']);
+    return undefined;
+  });
+  const run = await runAction({ 'registry-url': registry.url, 'dry-run': 'true' });
+  expect(run.report).toMatchObject({ version });
+  expect(new Set(agents)).toEqual(new Set([`registry-manifest-cleanup/${version}`]));
+});
+
 it('a run exits 1 when the process ends before it has settled', async () => {
   // A request whose answer never comes and that keeps nothing alive: the event loop runs dry.
   const silence = `

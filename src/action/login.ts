@@ -5,6 +5,7 @@ import type { Credentials } from '../http/credentials.js';
 import { readDockerCredentials } from '../http/docker-config.js';
 import type { Family, GitHub } from '../registry/registry.js';
 import type { Settings } from '../run/settings.js';
+import { maskInLog } from './mask.js';
 import type { Mistake } from './mistake.js';
 
 /** Any name will do beside a token of GitHub. */
@@ -27,7 +28,7 @@ export function readLogin(mistake: Mistake): Settings['login'] {
   const username = core.getInput('username');
   const password = core.getInput('password');
   if (password !== '') {
-    core.setSecret(password);
+    maskInLog(password);
   }
   const alone = 'neither of them works alone';
   if (username !== '' && password === '') {
@@ -54,7 +55,7 @@ export function readGithubToken(
 ): string | undefined {
   const token = core.getInput('github-token');
   if (token !== '') {
-    core.setSecret(token);
+    maskInLog(token);
   }
   if (token === '' || family?.isOfGitHub !== true) {
     return undefined;

@@ -19,6 +19,7 @@ import { problems } from './problems.js';
 import { quotaWarnings, undeletableWarnings } from './warnings.js';
 import { codeIn } from '../text/code.js';
 import { printable } from '../text/printable.js';
+import { VERSION } from '../text/version.js';
 
 const SCHEMA_VERSION = 1;
 /** The years that RFC 3339 can write: a config may claim any. */
@@ -54,6 +55,7 @@ function document(run: Run) {
   const { candidates, understood, notUnderstood, examples } = run.intake;
   return {
     schemaVersion: SCHEMA_VERSION,
+    version: VERSION,
     registry: settings.registry.origin,
     dryRun: settings.dryRun,
     startedAt: new Date(run.startedAt).toISOString(),

@@ -37,6 +37,7 @@ export function startRunner(): Runner {
       process.env[name] = value;
     }
   };
+  env('GITHUB_ACTIONS', 'true');
   return {
     printed: () => text,
     lines: () => text.replace(/\n$/, '').split('\n'),
