@@ -1,8 +1,8 @@
 /**
- * The workflows of examples/: each step of the action is run as GitHub would, on a real registry, or on the simulator of
- * GHCR.
+ * The workflows of examples/ and README.md: their steps are run as GitHub would, on a real registry, or on the simulator
+ * of GHCR.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -18,11 +18,12 @@ import {
 } from '@jest/globals';
 import { parse } from 'yaml';
 
+import { workflowsIn } from '../../scripts/docs.js';
 import { digestOf } from '../../src/oci/digest.js';
 import { APP } from '../support/builders/build.js';
-import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import type { ActionRun } from '../support/clients/run-action.js';
 import { deletedIn, expectGreen, expectQuiet } from '../support/clients/outcome.js';
-import { seed } from '../support/clients/push.js';
+import { push, seed } from '../support/clients/push.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { read } from '../support/servers/ghcr/client.js';
 import { startGhcr, type Ghcr } from '../support/servers/ghcr/ghcr.js';
@@ -33,160 +34,234 @@ import { apart, entriesOf } from '../support/clients/ledger.js';
 import { dockerRegistry, present } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { FRESH, type Version, make, named, release } from '../support/scenes/versions.js';
+import {
+  blocksOf,
+  evaluated,
+  exampleOf,
+  formOf,
+  type Inputs,
+  type Job,
+  runSteps,
+  type Step,
+  textOf,
+  type Workplace,
+} from '../support/scenes/workflow.js';
 
 // Many processes at once on a small machine that others use, too.
 jest.setTimeout(180_000);
 
-type Inputs = Readonly<Record<string, string>>;
+/** Built long ago: no grace period keeps it. */
+const OLD = '2025-01-01T00:00:00Z';
 
-interface Job {
-  readonly steps: readonly { readonly uses?: string; readonly with?: Record<string, unknown> }[];
-}
+const versionsOf = (created: string, ...names: string[]): Version[] =>
+  names.map((name) => make('signed index', name, { created, hasReferrersApi: false }));
 
-interface Workflow {
-  readonly on: {
-    readonly workflow_dispatch?: {
-      readonly inputs: Readonly<Record<string, { readonly default?: unknown }>>;
+const without = (all: ReadonlySet<string>, others: ReadonlySet<string>): Set<string> =>
+  new Set([...all].filter((each) => !others.has(each)));
+
+/** What a job finds on a runner of GitHub, once the registry's login and a checkout are done. */
+class Machine {
+  readonly home = mkdtempSync(path.join(tmpdir(), 'examples-'));
+
+  private readonly registry: RealRegistry;
+
+  constructor(registry: RealRegistry) {
+    this.registry = registry;
+    // What docker/login-action leaves behind.
+    const auth = Buffer.from(`${USERNAME}:${PASSWORD}`).toString('base64');
+    const login = { auths: { [registry.host]: { auth } } };
+    writeFileSync(path.join(this.home, 'config.json'), JSON.stringify(login));
+    // What actions/checkout does.
+    mkdirSync(path.join(this.home, 'deploy'));
+    const pinned = `registry.example.com/elsewhere@sha256:${'0'.repeat(64)}`;
+    writeFileSync(path.join(this.home, 'deploy', 'app.yaml'), `image: ${pinned}\n`);
+  }
+
+  /** @param daysAgo how far the clock of the machine is behind */
+  place(context: Workplace['context'] = {}, daysAgo = 0): Workplace {
+    const { home, registry } = this;
+    const back = `const D = Date; globalThis.Date = class extends D {
+      constructor(...given) { super(...(given.length > 0 ? given : [Date.now()])); }
+      static now() { return D.now() - ${String(daysAgo * 86_400_000)}; }
+    };`;
+    const temp = path.join(home, 'temp');
+    const secrets = { REGISTRY_USERNAME: USERNAME, REGISTRY_PASSWORD: PASSWORD };
+    return {
+      directory: home,
+      artifacts: path.join(home, 'artifacts'),
+      context: { runner: { temp }, github: { ref: 'main', run_attempt: '1' }, secrets, ...context },
+      here: (text) =>
+        text
+          .replaceAll('registry.example.com', registry.url)
+          .replaceAll('/var/lib/registry', registry.directory),
+      options: {
+        env: { DOCKER_CONFIG: home },
+        nodeArguments:
+          daysAgo === 0 ? [] : ['--import', `data:text/javascript,${encodeURIComponent(back)}`],
+      },
     };
-  };
-  readonly env?: Inputs;
-  readonly jobs: Readonly<Record<string, Job>>;
-}
+  }
 
-const textOf = (file: string): string =>
-  readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+  /** @param chosen what was chosen in the form, over its defaults */
+  async runExample(file: string, chosen: Inputs = {}, daysAgo = 0): Promise<ActionRun> {
+    const workflow = exampleOf(file);
+    const context = { env: workflow.env ?? {}, inputs: formOf(workflow, chosen) };
+    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
+    const [run, ...others] = await runSteps(steps, this.place(context, daysAgo));
+    expect(others).toEqual([]);
+    return present(run);
+  }
 
-const workflowOf = (file: string): Workflow => parse(textOf(`examples/${file}`)) as Workflow;
-
-/** The inputs of the form that starts a workflow by hand: what was chosen, and else their defaults. */
-function formOf({ on }: Workflow, chosen: Inputs): Inputs {
-  const form = Object.entries(on.workflow_dispatch?.inputs ?? {});
-  return Object.fromEntries(
-    form.map(([name, { default: value = '' }]) => [name, chosen[name] ?? String(value)]),
-  );
-}
-
-/** The text with what GitHub would put in place of its expressions. */
-function evaluated(text: string, context: Readonly<Record<string, Inputs>>): string {
-  return text.replace(/\$\{\{ (\w+)\.([\w-]+) \}\}/g, (_, of: string, key: string) =>
-    present(context[of]?.[key]),
-  );
-}
-
-/** The inputs that the step of the action gets. */
-function inputsOf(jobs: readonly Job[], context: Readonly<Record<string, Inputs>>): Inputs {
-  const steps = jobs.flatMap((job) => job.steps);
-  const step = steps.find(({ uses = '' }) => uses.startsWith('registry-manifest-cleanup/'));
-  return Object.fromEntries(
-    Object.entries(present(step?.with)).map(([name, value]) => [
-      name,
-      evaluated(String(value), context),
-    ]),
-  );
+  remove(): void {
+    rmSync(this.home, { recursive: true, force: true });
+  }
 }
 
 describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', () => {
-  const making = { created: FRESH, hasReferrersApi: false };
-  const [one, two] = ['v1', 'v2'].map((each) => make('signed index', each, making)) as [
-    Version,
-    Version,
-  ];
-  let home: string;
+  const [one, two] = versionsOf(FRESH, 'v1', 'v2') as [Version, Version];
   let registry: RealRegistry;
+  let machine: Machine;
 
   beforeAll(async () => {
-    home = mkdtempSync(path.join(tmpdir(), 'examples-'));
     registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
-    // What docker/login-action leaves behind.
-    const auth = Buffer.from(`${USERNAME}:${PASSWORD}`).toString('base64');
-    writeFileSync(
-      path.join(home, 'config.json'),
-      JSON.stringify({ auths: { [registry.host]: { auth } } }),
-    );
-    // What actions/checkout does.
-    mkdirSync(path.join(home, 'deploy'));
-    const pinned = `registry.example.com/elsewhere@sha256:${'0'.repeat(64)}`;
-    writeFileSync(path.join(home, 'deploy', 'app.yaml'), `image: ${pinned}\n`);
+    machine = new Machine(registry);
   });
 
   afterAll(async () => {
     await registry.stop();
-    rmSync(home, { recursive: true, force: true });
+    machine.remove();
   });
-
-  /**
-   * Runs the step of the action as GitHub would, with this registry for the one of the example.
-   *
-   * @param chosen what was chosen in the form, over its defaults
-   */
-  async function runExample(file: string, chosen: Inputs = {}): Promise<ActionRun> {
-    const workflow = workflowOf(file);
-    const { env = {}, jobs } = workflow;
-    const inputs = inputsOf(Object.values(jobs), {
-      env,
-      inputs: formOf(workflow, chosen),
-      runner: { temp: home },
-    });
-    const here = Object.entries(inputs).map(([name, value]) => [
-      name,
-      value.replaceAll('registry.example.com', registry.url),
-    ]);
-    const enter = `process.chdir(${JSON.stringify(home)})`;
-    return runAction(Object.fromEntries(here) as Record<string, string>, {
-      env: { DOCKER_CONFIG: home },
-      nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(enter)}`],
-    });
-  }
 
   // The tests of this block follow each other as the days of a team do.
   it('delete the image before, in the job that pushed (after-push.yml)', async () => {
     await release(registry, one);
-    expectQuiet(await runExample('after-push.yml'), { 'deleted-count': '0' });
+    expectQuiet(await machine.runExample('after-push.yml'), { 'deleted-count': '0' });
     await release(registry, two);
-    expectQuiet(await runExample('after-push.yml'), { 'failed-count': '0' });
+    expectQuiet(await machine.runExample('after-push.yml'), { 'failed-count': '0' });
     expect(apart(registry.manifests()).users).toEqual(named([two]));
     expect(await entriesOf(registry)).toHaveLength(1);
   });
 
-  it('clean everything that lost its tag since the night before (scheduled.yml)', async () => {
+  it('clean everything that lost its tag more than a week ago (scheduled.yml)', async () => {
     const others = ['team/api', 'ops/tools'];
     await Promise.all(others.map((repository) => release(registry, one, { repository })));
-    expectQuiet(await runExample('scheduled.yml'), { 'deleted-count': '0' });
+    // The clocks of the machine and of the registry differ, which is a warning.
+    expectGreen(await machine.runExample('scheduled.yml', {}, 9), { 'deleted-count': '0' });
     await Promise.all(others.map((repository) => release(registry, two, { repository })));
-    expectQuiet(await runExample('scheduled.yml'), { 'failed-count': '0' });
+    expectGreen(await machine.runExample('scheduled.yml', {}, 8), { 'failed-count': '0' });
+    expectQuiet(await machine.runExample('scheduled.yml'), { 'failed-count': '0' });
     const left = [APP, ...others].flatMap((repository) => [...named([two], repository)]);
     expect(apart(registry.manifests()).users).toEqual(new Set(left));
     expect(await entriesOf(registry)).toHaveLength(3);
   });
 
   it('show what would be deleted and change nothing, until the box is cleared (by-hand.yml)', async () => {
-    await release(registry, one);
-    const [before, entries] = [registry.manifests(), await entriesOf(registry)];
-    const gone = [...named([two])].filter((each) => !named([one]).has(each));
-    const shown = await runExample('by-hand.yml');
-    expectQuiet(shown, { 'orphans-found': String(gone.length), 'deleted-count': '0' });
+    // One that no run has seen, and that the form names.
+    const [before] = versionsOf(OLD, 'v0') as [Version];
+    await release(registry, before);
+    await release(registry, two);
+    const [manifests, entries] = [registry.manifests(), await entriesOf(registry)];
+    const gone = without(named([before]), named([two]));
+    const form = { digests: `${APP}@${before.main.digest}` };
+    const shown = await machine.runExample('by-hand.yml', form);
+    expectQuiet(shown, { 'orphans-found': String(gone.size), 'deleted-count': '0' });
     expect(shown.outputs['report-file']).toMatch(/\/cleanup-report\.json$/);
-    expect(registry.manifests()).toEqual(before);
+    expect(registry.manifests()).toEqual(manifests);
     expect(await entriesOf(registry)).toEqual(entries);
 
-    const done = await runExample('by-hand.yml', { 'dry-run': 'false' });
-    expectQuiet(done, { 'deleted-count': String(gone.length) });
-    const deleted = JSON.parse(done.outputs['deleted-digests'] ?? '') as string[];
-    expect(deleted.sort()).toEqual(gone.sort());
+    const done = await machine.runExample('by-hand.yml', { ...form, 'dry-run': 'false' });
+    expectQuiet(done, { 'deleted-count': String(gone.size) });
+    expect(deletedIn(done)).toEqual(gone);
   });
 });
+
+describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
+  const [one, two, three] = versionsOf(OLD, 'v1', 'v2', 'v3') as [Version, Version, Version];
+  const REPOSITORIES = [APP, 'team/api'];
+  const kept = new Set(REPOSITORIES.flatMap((repository) => [...named([three], repository)]));
+  const all = new Set(
+    REPOSITORIES.flatMap((repository) => [...named([one, two, three], repository)]),
+  );
+  const orphans = without(all, kept);
+  let registry: RealRegistry;
+  let machine: Machine;
+
+  /** Years of pushes, which no run has seen. Nothing but a listing tells of what they replaced. */
+  beforeEach(async () => {
+    registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
+    machine = new Machine(registry);
+    for (const repository of REPOSITORIES) {
+      for (const { main, about } of [one, two, three]) {
+        await push(registry, repository, main, 'latest');
+        for (const { content, tags } of about) {
+          await push(registry, repository, content, ...tags);
+        }
+      }
+    }
+    expect(registry.manifests()).toEqual(all);
+  });
+
+  afterEach(async () => {
+    await registry.stop();
+    machine.remove();
+  });
+
+  it('finds all orphans in its first dry-run, with the commands and steps of the README', async () => {
+    const heading = 'Quick start on Distribution';
+    const [list = ''] = blocksOf(heading, 'sh');
+    const [block = ''] = blocksOf(heading, 'yaml');
+    const steps = [{ run: list }, ...(parse(block) as Step[])];
+    const [shown, ...others] = await runSteps(steps, machine.place());
+    expect(others).toEqual([]);
+    expectQuiet(present(shown), {
+      'orphans-found': String(orphans.size),
+      'deleted-count': '0',
+    });
+    expect(registry.manifests()).toEqual(all);
+
+    // The same without `dry-run`, as the README goes on.
+    const real = steps.map((step) => withoutInput(step, 'dry-run'));
+    const [done] = await runSteps(real, machine.place());
+    expectQuiet(present(done), { 'deleted-count': String(orphans.size) });
+    expect(apart(registry.manifests()).users).toEqual(kept);
+  });
+
+  it('lists, shows, waits for an approval and deletes exactly that (first-cleanup.yml)', async () => {
+    const { jobs } = exampleOf('first-cleanup.yml');
+    expect(Object.keys(jobs)).toEqual(['list', 'plan', 'approve', 'apply']);
+    const { list, plan, approve, apply } = jobs as Record<string, Job>;
+    const run = (...some: (Job | undefined)[]) =>
+      runSteps(
+        some.flatMap((job) => present(job).steps),
+        machine.place(),
+      );
+
+    const [shown] = await run(list, plan);
+    expectQuiet(present(shown), {
+      'orphans-found': String(orphans.size),
+      'deleted-count': '0',
+    });
+    expect(registry.manifests()).toEqual(all);
+
+    // Meanwhile a tag comes back to one of them.
+    await push(registry, APP, one.main, 'rollback');
+    const inUse = new Set([...kept, ...named([one])]);
+    const [done] = await run(approve, apply);
+    expectQuiet(present(done), { 'deleted-count': String(without(orphans, inUse).size) });
+    expect(apart(registry.manifests()).users).toEqual(inUse);
+  });
+});
+
+function withoutInput(step: Step, name: string): Step {
+  const given = Object.entries(step.with ?? {}).filter(([each]) => each !== name);
+  return { ...step, ...(step.with === undefined ? {} : { with: Object.fromEntries(given) }) };
+}
 
 describe('a workflow on GHCR', () => {
   const ACTOR = 'octocat';
   const PACKAGE = 'acme/shop';
-  const making = { created: FRESH, hasReferrersApi: false };
-  const [before, current] = ['v1', 'v2'].map((each) => make('signed index', each, making)) as [
-    Version,
-    Version,
-  ];
-  const orphans = new Set(
-    [...named([before], PACKAGE)].filter((each) => !named([current], PACKAGE).has(each)),
-  );
+  const [before, current] = versionsOf(FRESH, 'v1', 'v2') as [Version, Version];
+  const orphans = without(named([before], PACKAGE), named([current], PACKAGE));
   let ghcr: Ghcr;
   let temp: string;
 
@@ -207,39 +282,52 @@ describe('a workflow on GHCR', () => {
   });
 
   /**
-   * Runs the step of the action as GitHub would in the repository Acme/Shop, with the simulator for ghcr.io.
+   * Runs the steps as GitHub would in the repository Acme/Shop, with the simulator for ghcr.io.
    *
    * @param form the context `inputs`
    */
-  function runStep(jobs: readonly Job[], form: Inputs = {}): Promise<ActionRun> {
-    const context = { inputs: form, runner: { temp }, github: { token: JOB_TOKEN } };
-    const { inputs } = parse(textOf('action.yml')) as Pick<
-      Workflow['on']['workflow_dispatch'] & object,
-      'inputs'
-    >;
-    const defaults = Object.entries(inputs)
-      .filter(([, { default: value }]) => value !== undefined)
-      .map(([name, { default: value }]) => [name, evaluated(String(value), context)] as const);
-    const given = inputsOf(jobs, context);
-    expect(given['registry-url']).toBe('ghcr.io');
-    return runAction(
-      {
-        ...Object.fromEntries(defaults),
-        ...given,
-        'registry-url': ghcr.url,
-        'registry-type': 'ghcr',
-        'api-url': ghcr.api,
-      },
-      { env: { GITHUB_REPOSITORY: 'Acme/Shop', GITHUB_ACTOR: ACTOR } },
+  async function runJobs(jobs: readonly Job[], form: Inputs = {}): Promise<ActionRun> {
+    const context = {
+      inputs: form,
+      runner: { temp: path.join(temp, 'temp') },
+      github: { token: JOB_TOKEN, run_attempt: '1' },
+    };
+    const { inputs } = parse(textOf('action.yml')) as {
+      readonly inputs: Readonly<Record<string, { readonly default?: string }>>;
+    };
+    const defaults = Object.entries(inputs).flatMap(([name, { default: value }]) =>
+      value === undefined ? [] : [[name, evaluated(value, context)] as const],
     );
+    const [run, ...others] = await runSteps(
+      jobs.flatMap(({ steps }) => steps),
+      {
+        directory: temp,
+        artifacts: path.join(temp, 'artifacts'),
+        context,
+        here: (text) => text,
+        inputs: (given) => {
+          expect(given['registry-url']).toBe('ghcr.io');
+          return {
+            ...Object.fromEntries(defaults),
+            ...given,
+            'registry-url': ghcr.url,
+            'registry-type': 'ghcr',
+            'api-url': ghcr.api,
+          };
+        },
+        options: { env: { GITHUB_REPOSITORY: 'Acme/Shop', GITHUB_ACTOR: ACTOR } },
+      },
+    );
+    expect(others).toEqual([]);
+    return present(run);
   }
 
   /** By hand with the choices of the form, else as a schedule or a push does, which give no inputs. */
   function runExample(chosen?: Inputs): Promise<ActionRun> {
-    const workflow = workflowOf('ghcr.yml');
+    const workflow = exampleOf('ghcr.yml');
     const form = formOf(workflow, chosen ?? {});
     const none = Object.fromEntries(Object.keys(form).map((name) => [name, '']));
-    return runStep(Object.values(workflow.jobs), chosen === undefined ? none : form);
+    return runJobs(Object.values(workflow.jobs), chosen === undefined ? none : form);
   }
 
   const manifests = () =>
@@ -317,15 +405,21 @@ describe('a workflow on GHCR', () => {
     expect(manifests()).toEqual(named([current], PACKAGE));
   });
 
-  it('shows what would be deleted, as the quick start of the README', async () => {
+  it('finds all orphans in its first dry-run, with the workflow of the README', async () => {
     const all = manifests();
-    const [, start = ''] = textOf('README.md').split('## Quick start on GHCR\n');
-    const [, block = ''] = /```yaml\n([^]*?)```/.exec(start) ?? [];
-    const jobs = Object.values(parse(block) as Readonly<Record<string, Job>>);
-    expectQuiet(await runStep(jobs), {
+    const [text = ''] = workflowsIn(textOf('README.md'));
+    const { jobs } = parse(text) as { readonly jobs: Readonly<Record<string, Job>> };
+    expectQuiet(await runJobs(Object.values(jobs)), {
       'orphans-found': String(orphans.size),
       'deleted-count': '0',
     });
     expect(manifests()).toEqual(all);
+
+    // The same without `dry-run`, as the README goes on.
+    const real = Object.values(jobs).map(({ steps }) => ({
+      steps: steps.map((step) => withoutInput(step, 'dry-run')),
+    }));
+    expectQuiet(await runJobs(real), { 'deleted-count': String(orphans.size) });
+    expect(manifests()).toEqual(named([current], PACKAGE));
   });
 });
