@@ -176,13 +176,17 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', ()
 });
 
 describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
-  const [one, two, three] = versionsOf(OLD, 'v1', 'v2', 'v3') as [Version, Version, Version];
-  const REPOSITORIES = [APP, 'team/api'];
-  const kept = new Set(REPOSITORIES.flatMap((repository) => [...named([three], repository)]));
-  const all = new Set(
-    REPOSITORIES.flatMap((repository) => [...named([one, two, three], repository)]),
-  );
+  const making = { created: OLD, hasReferrersApi: false };
+  const signed = versionsOf(OLD, 'v1', 'v2', 'v3');
+  const plain = ['v1', 'v2', 'v3'].map((each) => make('index with a shared child', each, making));
+  const pushed = [
+    [APP, signed],
+    ['team/api', plain],
+  ] as const;
+  const all = new Set(pushed.flatMap(([name, versions]) => [...named(versions, name)]));
+  const kept = new Set(pushed.flatMap(([name, versions]) => [...named(versions.slice(2), name)]));
   const orphans = without(all, kept);
+  const [first] = signed as [Version];
   let registry: RealRegistry;
   let machine: Machine;
 
@@ -190,12 +194,9 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
   beforeEach(async () => {
     registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
     machine = new Machine(registry);
-    for (const repository of REPOSITORIES) {
-      for (const { main, about } of [one, two, three]) {
-        await push(registry, repository, main, 'latest');
-        for (const { content, tags } of about) {
-          await push(registry, repository, content, ...tags);
-        }
+    for (const [repository, versions] of pushed) {
+      for (const version of versions) {
+        await release(registry, version, { repository });
       }
     }
     expect(registry.manifests()).toEqual(all);
@@ -211,6 +212,12 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
     const [list = ''] = blocksOf(heading, 'sh');
     const [block = ''] = blocksOf(heading, 'yaml');
     const steps = [{ run: list }, ...(parse(block) as Step[])];
+
+    // A run without the list, which the README spares its reader, sees only what the tags of signatures name.
+    const blind = steps.map((step) => withoutInput(step, 'digests-file'));
+    const [little] = await runSteps(blind, machine.place());
+    expect(Number(present(little).outputs['orphans-found'])).toBeLessThan(orphans.size);
+
     const [shown, ...others] = await runSteps(steps, machine.place());
     expect(others).toEqual([]);
     expectQuiet(present(shown), {
@@ -244,8 +251,8 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
     expect(registry.manifests()).toEqual(all);
 
     // Meanwhile a tag comes back to one of them.
-    await push(registry, APP, one.main, 'rollback');
-    const inUse = new Set([...kept, ...named([one])]);
+    await push(registry, APP, first.main, 'rollback');
+    const inUse = new Set([...kept, ...named([first])]);
     const [done] = await run(approve, apply);
     expectQuiet(present(done), { 'deleted-count': String(without(orphans, inUse).size) });
     expect(apart(registry.manifests()).users).toEqual(inUse);
