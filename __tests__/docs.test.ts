@@ -81,6 +81,12 @@ describe('README.md', () => {
     expect(step?.with).toEqual({ 'registry-url': 'ghcr.io', 'dry-run': true });
   });
 
+  it('lists a storage with the command of the examples and of the docs', () => {
+    const find = /^ *(find \/var\/lib\/registry .* > manifests\.txt)$/m.exec(readme)?.[1] ?? '?';
+    expect(read('examples/first-cleanup.yml')).toContain(`- run: ${find}\n`);
+    expect(read('docs/finding-orphans.md')).toContain(`\`\`\`sh\n${find}\n\`\`\``);
+  });
+
   it('leads to every example', () => {
     const links = linksOf(readme);
     expect(examples.filter((path) => !links.includes(path))).toEqual([]);
