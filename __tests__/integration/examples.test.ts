@@ -2,7 +2,7 @@
  * The workflows of examples/ and README.md: their steps are run as GitHub would, on a real registry, or on the simulator
  * of GHCR.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -233,6 +233,26 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
     expect(apart(registry.manifests()).users).toEqual(kept);
   });
 
+  it('lists the same over ssh, with the step that first-cleanup.yml has in a comment', async () => {
+    const programs = path.join(machine.home, 'bin');
+    mkdirSync(programs);
+    // The last argument is what a shell gets on the other machine.
+    const ssh = '#!/usr/bin/env bash\ngrep -q KEY "$2" && exec bash -c "${@: -1}"\n';
+    writeFileSync(path.join(programs, 'ssh'), ssh, { mode: 0o755 });
+    const place = machine.place({
+      secrets: { REGISTRY_SSH_KEY: 'A KEY', REGISTRY_SSH_KNOWN_HOSTS: 'registry.example.com …' },
+    });
+    const PATH = `${programs}:${process.env['PATH'] ?? ''}`;
+    await runSteps(overSsh(), { ...place, env: { PATH, RUNNER_TEMP: machine.home } });
+    const listing = path.join(place.artifacts, 'registry-listing', 'manifests.txt');
+    const named = readFileSync(listing, 'utf8').matchAll(
+      /\/repositories\/(.*)\/_manifests\/revisions\/(\w+)\/(\w+)\/link\n/g,
+    );
+    expect(
+      new Set([...named].map(([, name, algorithm, hex]) => `${name}@${algorithm}:${hex}`)),
+    ).toEqual(all);
+  });
+
   it('lists, shows, waits for an approval and deletes exactly that (first-cleanup.yml)', async () => {
     const { jobs } = exampleOf('first-cleanup.yml');
     expect(Object.keys(jobs)).toEqual(['list', 'plan', 'approve', 'apply']);
@@ -258,6 +278,15 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
     expect(apart(registry.manifests()).users).toEqual(inUse);
   });
 });
+
+/** The step of first-cleanup.yml that is commented out, instead of the one before it. */
+function overSsh(): Step[] {
+  const text = textOf('examples/first-cleanup.yml');
+  const [commented = ''] = /^ +# - env:\n(?: +# {3,}.*\n)+/m.exec(text) ?? [];
+  const [step] = parse(commented.replace(/^ +# /gm, '')) as [Step];
+  const [, ...others] = present(exampleOf('first-cleanup.yml').jobs['list']).steps;
+  return [step, ...others];
+}
 
 function withoutInput(step: Step, name: string): Step {
   const given = Object.entries(step.with ?? {}).filter(([each]) => each !== name);

@@ -15,6 +15,7 @@ import { present } from '../servers/real-registries.js';
 export interface Step {
   readonly id?: string;
   readonly run?: string;
+  readonly env?: Inputs;
   readonly uses?: string;
   readonly with?: Readonly<Record<string, unknown>>;
 }
@@ -47,6 +48,8 @@ export interface Workplace {
   /** where artifacts are kept, in a directory each */
   readonly artifacts: string;
   readonly context: Context;
+  /** of commands, over the environment of this process */
+  readonly env?: Inputs;
   /** the text here for a text of the workflow */
   readonly here: (text: string) => string;
   /** the inputs that the action gets, for those that the step gives */
@@ -105,7 +108,7 @@ export async function runSteps(
   const steps: Record<string, Context> = {};
   const context = { ...place.context, steps };
   for (const step of all) {
-    const given = Object.fromEntries(
+    const inputs = Object.fromEntries(
       Object.entries(step.with ?? {}).map(([name, value]) => [
         name,
         place.here(evaluated(String(value), context)),
@@ -114,14 +117,22 @@ export async function runSteps(
     const [action = ''] = (step.uses ?? '').split('@');
     if (step.run !== undefined) {
       const command = place.here(evaluated(step.run, context));
-      execFileSync('bash', ['-e', '-c', command], { cwd: place.directory, stdio: 'pipe' });
+      const given = Object.entries(step.env ?? {}).map(([name, value]) => [
+        name,
+        evaluated(value, context),
+      ]);
+      execFileSync('bash', ['-e', '-c', command], {
+        cwd: place.directory,
+        env: { ...process.env, ...place.env, ...(Object.fromEntries(given) as Inputs) },
+        stdio: 'pipe',
+      });
     } else if (action === 'actions/upload-artifact') {
-      upload(given, place);
+      upload(inputs, place);
     } else if (action === 'actions/download-artifact') {
-      const artifact = path.join(place.artifacts, present(given['name']));
-      cpSync(artifact, present(given['path']), { recursive: true });
+      const artifact = path.join(place.artifacts, present(inputs['name']));
+      cpSync(artifact, present(inputs['path']), { recursive: true });
     } else if (action.startsWith('registry-manifest-cleanup/')) {
-      const run = await runHere(place.inputs?.(given) ?? given, place);
+      const run = await runHere(place.inputs?.(inputs) ?? inputs, place);
       runs.push(run);
       if (step.id !== undefined) {
         steps[step.id] = { outputs: run.outputs };
