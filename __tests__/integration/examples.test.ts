@@ -2,7 +2,7 @@
  * The workflows of examples/ and README.md: their steps are run as GitHub would, on a real registry, or on the simulator
  * of GHCR.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -29,22 +29,22 @@ import { read } from '../support/servers/ghcr/client.js';
 import { startGhcr, type Ghcr } from '../support/servers/ghcr/ghcr.js';
 import { JOB_TOKEN } from '../support/servers/ghcr/options.js';
 import { basicHeader } from '../support/servers/memory/auth.js';
-import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
+import { startDockerRegistry } from '../support/servers/docker-registry.js';
 import { apart, entriesOf } from '../support/clients/ledger.js';
 import { dockerRegistry, present } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { FRESH, type Version, make, named, release } from '../support/scenes/versions.js';
 import {
   blocksOf,
-  evaluated,
   exampleOf,
-  formOf,
-  type Inputs,
-  type Job,
-  runSteps,
+  fill,
+  startGitHub,
   type Step,
   textOf,
-  type Workplace,
+  type Values,
+  withoutInput,
+  type Workflow,
+  type World,
 } from '../support/scenes/workflow.js';
 
 // Many processes at once on a small machine that others use, too.
@@ -59,85 +59,55 @@ const versionsOf = (created: string, ...names: string[]): Version[] =>
 const without = (all: ReadonlySet<string>, others: ReadonlySet<string>): Set<string> =>
   new Set([...all].filter((each) => !others.has(each)));
 
-/** What a job finds on a runner of GitHub, once the registry's login and a checkout are done. */
-class Machine {
-  readonly home = mkdtempSync(path.join(tmpdir(), 'examples-'));
+const github = startGitHub();
 
-  private readonly registry: RealRegistry;
+afterAll(() => {
+  github.remove();
+});
 
-  constructor(registry: RealRegistry) {
-    this.registry = registry;
-    // What docker/login-action leaves behind.
-    const auth = Buffer.from(`${USERNAME}:${PASSWORD}`).toString('base64');
-    const login = { auths: { [registry.host]: { auth } } };
-    writeFileSync(path.join(this.home, 'config.json'), JSON.stringify(login));
-    // What actions/checkout does.
-    mkdirSync(path.join(this.home, 'deploy'));
-    const pinned = `registry.example.com/elsewhere@sha256:${'0'.repeat(64)}`;
-    writeFileSync(path.join(this.home, 'deploy', 'app.yaml'), `image: ${pinned}\n`);
-  }
+/** What the files of the GitHub repository pin is not in the registry. */
+const FILES = new Map([
+  ['deploy/app.yaml', `image: registry.example.com/elsewhere@sha256:${'0'.repeat(64)}\n`],
+]);
 
-  /** @param daysAgo how far the clock of the machine is behind */
-  place(context: Workplace['context'] = {}, daysAgo = 0): Workplace {
-    const { home, registry } = this;
-    const back = `const D = Date; globalThis.Date = class extends D {
-      constructor(...given) { super(...(given.length > 0 ? given : [Date.now()])); }
-      static now() { return D.now() - ${String(daysAgo * 86_400_000)}; }
-    };`;
-    const temp = path.join(home, 'temp');
-    const secrets = { REGISTRY_USERNAME: USERNAME, REGISTRY_PASSWORD: PASSWORD };
-    return {
-      directory: home,
-      artifacts: path.join(home, 'artifacts'),
-      context: { runner: { temp }, github: { ref: 'main', run_attempt: '1' }, secrets, ...context },
-      here: (text) =>
-        text
-          .replaceAll('registry.example.com', registry.url)
-          .replaceAll('/var/lib/registry', registry.directory),
-      options: {
-        env: { DOCKER_CONFIG: home },
-        nodeArguments:
-          daysAgo === 0 ? [] : ['--import', `data:text/javascript,${encodeURIComponent(back)}`],
-      },
-    };
-  }
-
-  /** @param chosen what was chosen in the form, over its defaults */
-  async runExample(file: string, chosen: Inputs = {}, daysAgo = 0): Promise<ActionRun> {
-    const workflow = exampleOf(file);
-    const context = { env: workflow.env ?? {}, inputs: formOf(workflow, chosen) };
-    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
-    const [run, ...others] = await runSteps(steps, this.place(context, daysAgo));
-    expect(others).toEqual([]);
-    return present(run);
-  }
-
-  remove(): void {
-    rmSync(this.home, { recursive: true, force: true });
-  }
+/** The one run of the action in a workflow on this registry. */
+async function onlyRun(
+  registry: RealRegistry,
+  workflow: Workflow,
+  world: Partial<World> = {},
+): Promise<ActionRun> {
+  const place = { registryUrl: registry.url, storage: registry.directory, files: FILES };
+  const { actions } = await github.run(workflow, { ...place, ...world });
+  expect(actions).toHaveLength(1);
+  return present(actions[0]);
 }
+
+/** A workflow of these steps alone. */
+const workflowOf = (steps: readonly Step[]): Workflow => ({ jobs: { job: { steps } } });
 
 describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', () => {
   const [one, two] = versionsOf(FRESH, 'v1', 'v2') as [Version, Version];
   let registry: RealRegistry;
-  let machine: Machine;
 
   beforeAll(async () => {
     registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
-    machine = new Machine(registry);
   });
 
   afterAll(async () => {
     await registry.stop();
-    machine.remove();
   });
+
+  const runExample = (file: string, world: Partial<World> = {}): Promise<ActionRun> => {
+    const build = () => Promise.resolve();
+    return onlyRun(registry, exampleOf(file), { build, ...world });
+  };
 
   // The tests of this block follow each other as the days of a team do.
   it('delete the image before, in the job that pushed (after-push.yml)', async () => {
-    await release(registry, one);
-    expectQuiet(await machine.runExample('after-push.yml'), { 'deleted-count': '0' });
-    await release(registry, two);
-    expectQuiet(await machine.runExample('after-push.yml'), { 'failed-count': '0' });
+    const first = await runExample('after-push.yml', { build: () => release(registry, one) });
+    expectQuiet(first, { 'deleted-count': '0' });
+    const second = await runExample('after-push.yml', { build: () => release(registry, two) });
+    expectQuiet(second, { 'failed-count': '0' });
     expect(apart(registry.manifests()).users).toEqual(named([two]));
     expect(await entriesOf(registry)).toHaveLength(1);
   });
@@ -145,11 +115,11 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', ()
   it('clean everything that lost its tag more than a week ago (scheduled.yml)', async () => {
     const others = ['team/api', 'ops/tools'];
     await Promise.all(others.map((repository) => release(registry, one, { repository })));
-    // The clocks of the machine and of the registry differ, which is a warning.
-    expectGreen(await machine.runExample('scheduled.yml', {}, 9), { 'deleted-count': '0' });
+    // The clocks of the runner and of the registry differ, which is a warning.
+    expectGreen(await runExample('scheduled.yml', { daysAgo: 9 }), { 'deleted-count': '0' });
     await Promise.all(others.map((repository) => release(registry, two, { repository })));
-    expectGreen(await machine.runExample('scheduled.yml', {}, 8), { 'failed-count': '0' });
-    expectQuiet(await machine.runExample('scheduled.yml'), { 'failed-count': '0' });
+    expectGreen(await runExample('scheduled.yml', { daysAgo: 8 }), { 'failed-count': '0' });
+    expectQuiet(await runExample('scheduled.yml'), { 'failed-count': '0' });
     const left = [APP, ...others].flatMap((repository) => [...named([two], repository)]);
     expect(apart(registry.manifests()).users).toEqual(new Set(left));
     expect(await entriesOf(registry)).toHaveLength(3);
@@ -163,13 +133,13 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', ()
     const [manifests, entries] = [registry.manifests(), await entriesOf(registry)];
     const gone = without(named([before]), named([two]));
     const form = { digests: `${APP}@${before.main.digest}` };
-    const shown = await machine.runExample('by-hand.yml', form);
+    const shown = await runExample('by-hand.yml', { inputs: form });
     expectQuiet(shown, { 'orphans-found': String(gone.size), 'deleted-count': '0' });
     expect(shown.outputs['report-file']).toMatch(/\/cleanup-report\.json$/);
     expect(registry.manifests()).toEqual(manifests);
     expect(await entriesOf(registry)).toEqual(entries);
 
-    const done = await machine.runExample('by-hand.yml', { ...form, 'dry-run': 'false' });
+    const done = await runExample('by-hand.yml', { inputs: { ...form, 'dry-run': 'false' } });
     expectQuiet(done, { 'deleted-count': String(gone.size) });
     expect(deletedIn(done)).toEqual(gone);
   });
@@ -188,12 +158,10 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
   const orphans = without(all, kept);
   const [first] = signed as [Version];
   let registry: RealRegistry;
-  let machine: Machine;
 
   /** Years of pushes, which no run has seen. Nothing but a listing tells of what they replaced. */
   beforeEach(async () => {
     registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
-    machine = new Machine(registry);
     for (const [repository, versions] of pushed) {
       for (const version of versions) {
         await release(registry, version, { repository });
@@ -204,7 +172,6 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
 
   afterEach(async () => {
     await registry.stop();
-    machine.remove();
   });
 
   it('finds all orphans in its first dry-run, with the commands and steps of the README', async () => {
@@ -215,12 +182,11 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
 
     // A run without the list, which the README spares its reader, sees only what the tags of signatures name.
     const blind = steps.map((step) => withoutInput(step, 'digests-file'));
-    const [little] = await runSteps(blind, machine.place());
-    expect(Number(present(little).outputs['orphans-found'])).toBeLessThan(orphans.size);
+    const little = await onlyRun(registry, workflowOf(blind));
+    expect(Number(little.outputs['orphans-found'])).toBeLessThan(orphans.size);
 
-    const [shown, ...others] = await runSteps(steps, machine.place());
-    expect(others).toEqual([]);
-    expectQuiet(present(shown), {
+    const shown = await onlyRun(registry, workflowOf(steps));
+    expectQuiet(shown, {
       'orphans-found': String(orphans.size),
       'deleted-count': '0',
     });
@@ -228,23 +194,24 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
 
     // The same without `dry-run`, as the README goes on.
     const real = steps.map((step) => withoutInput(step, 'dry-run'));
-    const [done] = await runSteps(real, machine.place());
-    expectQuiet(present(done), { 'deleted-count': String(orphans.size) });
+    const done = await onlyRun(registry, workflowOf(real));
+    expectQuiet(done, { 'deleted-count': String(orphans.size) });
     expect(apart(registry.manifests()).users).toEqual(kept);
   });
 
   it('lists the same over ssh, with the step that first-cleanup.yml has in a comment', async () => {
-    const programs = path.join(machine.home, 'bin');
-    mkdirSync(programs);
     // The last argument is what a shell gets on the other machine.
     const ssh = '#!/usr/bin/env bash\ngrep -q KEY "$2" && exec bash -c "${@: -1}"\n';
+    const programs = mkdtempSync(path.join(tmpdir(), 'examples-'));
     writeFileSync(path.join(programs, 'ssh'), ssh, { mode: 0o755 });
-    const place = machine.place({
-      secrets: { REGISTRY_SSH_KEY: 'A KEY', REGISTRY_SSH_KNOWN_HOSTS: 'registry.example.com …' },
+    const { id } = await github.run(workflowOf(overSsh()), {
+      registryUrl: registry.url,
+      storage: registry.directory,
+      secrets: { REGISTRY_SSH_KEY: 'A KEY', REGISTRY_SSH_KNOWN_HOSTS: 'a line' },
+      env: { PATH: `${programs}:${process.env['PATH'] ?? ''}` },
     });
-    const PATH = `${programs}:${process.env['PATH'] ?? ''}`;
-    await runSteps(overSsh(), { ...place, env: { PATH, RUNNER_TEMP: machine.home } });
-    const listing = path.join(place.artifacts, 'registry-listing', 'manifests.txt');
+    rmSync(programs, { recursive: true });
+    const listing = path.join(github.artifactOf(id, 'registry-listing'), 'manifests.txt');
     const named = readFileSync(listing, 'utf8').matchAll(
       /\/repositories\/(.*)\/_manifests\/revisions\/(\w+)\/(\w+)\/link\n/g,
     );
@@ -254,27 +221,30 @@ describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
   });
 
   it('lists, shows, waits for an approval and deletes exactly that (first-cleanup.yml)', async () => {
-    const { jobs } = exampleOf('first-cleanup.yml');
-    expect(Object.keys(jobs)).toEqual(['list', 'plan', 'approve', 'apply']);
-    const { list, plan, approve, apply } = jobs as Record<string, Job>;
-    const run = (...some: (Job | undefined)[]) =>
-      runSteps(
-        some.flatMap((job) => present(job).steps),
-        machine.place(),
-      );
-
-    const [shown] = await run(list, plan);
-    expectQuiet(present(shown), {
-      'orphans-found': String(orphans.size),
-      'deleted-count': '0',
+    const asked: string[] = [];
+    const { results, actions } = await github.run(exampleOf('first-cleanup.yml'), {
+      registryUrl: registry.url,
+      storage: registry.directory,
+      files: FILES,
+      approve: async () => {
+        expect(registry.manifests()).toEqual(all);
+        // While the reviewers look, a tag comes back to one of them.
+        await push(registry, APP, first.main, 'rollback');
+        asked.push('approve');
+        return true;
+      },
     });
-    expect(registry.manifests()).toEqual(all);
-
-    // Meanwhile a tag comes back to one of them.
-    await push(registry, APP, first.main, 'rollback');
+    expect(asked).toEqual(['approve']);
+    expect(results).toEqual({
+      list: 'success',
+      plan: 'success',
+      approve: 'success',
+      apply: 'success',
+    });
+    const [shown, done] = actions as [ActionRun, ActionRun];
+    expectQuiet(shown, { 'orphans-found': String(orphans.size), 'deleted-count': '0' });
     const inUse = new Set([...kept, ...named([first])]);
-    const [done] = await run(approve, apply);
-    expectQuiet(present(done), { 'deleted-count': String(without(orphans, inUse).size) });
+    expectQuiet(done, { 'deleted-count': String(without(orphans, inUse).size) });
     expect(apart(registry.manifests()).users).toEqual(inUse);
   });
 });
@@ -288,21 +258,14 @@ function overSsh(): Step[] {
   return [step, ...others];
 }
 
-function withoutInput(step: Step, name: string): Step {
-  const given = Object.entries(step.with ?? {}).filter(([each]) => each !== name);
-  return { ...step, ...(step.with === undefined ? {} : { with: Object.fromEntries(given) }) };
-}
-
 describe('a workflow on GHCR', () => {
   const ACTOR = 'octocat';
   const PACKAGE = 'acme/shop';
   const [before, current] = versionsOf(FRESH, 'v1', 'v2') as [Version, Version];
   const orphans = without(named([before], PACKAGE), named([current], PACKAGE));
   let ghcr: Ghcr;
-  let temp: string;
 
   beforeEach(async () => {
-    temp = mkdtempSync(path.join(tmpdir(), 'examples-'));
     ghcr = await startGhcr({ accounts: [{ login: 'Acme', type: 'Organization' }] });
     for (const { main, about } of [before, current]) {
       seed(ghcr.state, PACKAGE, main, 'latest');
@@ -314,56 +277,44 @@ describe('a workflow on GHCR', () => {
 
   afterEach(async () => {
     await ghcr.stop();
-    rmSync(temp, { recursive: true, force: true });
   });
 
   /**
-   * Runs the steps as GitHub would in the repository Acme/Shop, with the simulator for ghcr.io.
+   * Runs a workflow as GitHub would in the repository Acme/Shop, with the simulator for ghcr.io.
    *
-   * @param form the context `inputs`
+   * @param inputs what was chosen in the form, over its defaults
    */
-  async function runJobs(jobs: readonly Job[], form: Inputs = {}): Promise<ActionRun> {
-    const context = {
-      inputs: form,
-      runner: { temp: path.join(temp, 'temp') },
-      github: { token: JOB_TOKEN, run_attempt: '1' },
-    };
-    const { inputs } = parse(textOf('action.yml')) as {
+  async function runHere(workflow: Workflow, inputs: Values = {}): Promise<ActionRun> {
+    const { inputs: known } = parse(textOf('action.yml')) as {
       readonly inputs: Readonly<Record<string, { readonly default?: string }>>;
     };
-    const defaults = Object.entries(inputs).flatMap(([name, { default: value }]) =>
-      value === undefined ? [] : [[name, evaluated(value, context)] as const],
+    const context = { github: { token: JOB_TOKEN } };
+    const defaults = Object.entries(known).flatMap(([name, { default: value }]) =>
+      value === undefined ? [] : [[name, fill(value, context)] as const],
     );
-    const [run, ...others] = await runSteps(
-      jobs.flatMap(({ steps }) => steps),
-      {
-        directory: temp,
-        artifacts: path.join(temp, 'artifacts'),
-        context,
-        here: (text) => text,
-        inputs: (given) => {
-          expect(given['registry-url']).toBe('ghcr.io');
-          return {
-            ...Object.fromEntries(defaults),
-            ...given,
-            'registry-url': ghcr.url,
-            'registry-type': 'ghcr',
-            'api-url': ghcr.api,
-          };
-        },
-        options: { env: { GITHUB_REPOSITORY: 'Acme/Shop', GITHUB_ACTOR: ACTOR } },
+    const { actions } = await github.run(workflow, {
+      registryUrl: ghcr.url,
+      inputs,
+      given: (given) => {
+        expect(given['registry-url']).toBe('ghcr.io');
+        return {
+          ...Object.fromEntries(defaults),
+          ...given,
+          'registry-url': ghcr.url,
+          'registry-type': 'ghcr',
+          'api-url': ghcr.api,
+        };
       },
-    );
-    expect(others).toEqual([]);
-    return present(run);
+      env: { GITHUB_REPOSITORY: 'Acme/Shop', GITHUB_ACTOR: ACTOR },
+    });
+    expect(actions).toHaveLength(1);
+    return present(actions[0]);
   }
 
   /** By hand with the choices of the form, else as a schedule or a push does, which give no inputs. */
-  function runExample(chosen?: Inputs): Promise<ActionRun> {
+  function runExample(chosen?: Values): Promise<ActionRun> {
     const workflow = exampleOf('ghcr.yml');
-    const form = formOf(workflow, chosen ?? {});
-    const none = Object.fromEntries(Object.keys(form).map((name) => [name, '']));
-    return runJobs(Object.values(workflow.jobs), chosen === undefined ? none : form);
+    return runHere(workflow, chosen ?? { 'dry-run': '', 'max-deletes': '' });
   }
 
   const manifests = () =>
@@ -444,18 +395,17 @@ describe('a workflow on GHCR', () => {
   it('finds all orphans in its first dry-run, with the workflow of the README', async () => {
     const all = manifests();
     const [text = ''] = workflowsIn(textOf('README.md'));
-    const { jobs } = parse(text) as { readonly jobs: Readonly<Record<string, Job>> };
-    expectQuiet(await runJobs(Object.values(jobs)), {
+    const workflow = parse(text) as Workflow;
+    expectQuiet(await runHere(workflow), {
       'orphans-found': String(orphans.size),
       'deleted-count': '0',
     });
     expect(manifests()).toEqual(all);
 
     // The same without `dry-run`, as the README goes on.
-    const real = Object.values(jobs).map(({ steps }) => ({
-      steps: steps.map((step) => withoutInput(step, 'dry-run')),
-    }));
-    expectQuiet(await runJobs(real), { 'deleted-count': String(orphans.size) });
+    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
+    const real = workflowOf(steps.map((step) => withoutInput(step, 'dry-run')));
+    expectQuiet(await runHere(real), { 'deleted-count': String(orphans.size) });
     expect(manifests()).toEqual(named([current], PACKAGE));
   });
 });
