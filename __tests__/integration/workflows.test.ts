@@ -131,11 +131,29 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(Object.values(results)).not.toContain('failure');
   }
 
-  // The tests of this block follow each other as the weeks of a team do.
+  /** A run that keeps everything and remembers what it sees, so that what lost its tag is out of use from then on. */
+  async function look(daysAgo: number): Promise<void> {
+    const [step] = present(exampleOf('look-first.yml').jobs['plan']).steps.filter(
+      ({ with: inputs }) => inputs?.['protect'] === '**',
+    );
+    const [login] = present(exampleOf('look-first.yml').jobs['plan']).steps.filter(({ uses }) =>
+      uses?.startsWith('docker/login-action'),
+    );
+    const steps = [present(login), present(step)];
+    const looked = await github.run(
+      { jobs: { look: { steps } } },
+      { registryUrl: gate.url, daysAgo },
+    );
+    expectGreen(looked);
+  }
+
+  // The tests of this block follow each other as the weeks of a team do. A week or more is between two runs that are to
+  // delete what the first of them found out of use: the examples keep it for that long.
   it('look-first.yml writes a plan, and asks nobody where nothing would be deleted', async () => {
     await release('team/app', v1);
     await release('team/api', v1);
     const first = await run('look-first.yml', {
+      daysAgo: 100,
       approve: () => {
         throw new Error('nobody is to be asked');
       },
@@ -149,7 +167,9 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     await release('team/app', v2);
     await release('team/api', v2);
     const [before, links] = [manifests(), tags()];
-    const { results } = await run('look-first.yml', { approve: () => false });
+    // It may be in the plan a week after the run that finds it out of use.
+    await look(93);
+    const { results } = await run('look-first.yml', { daysAgo: 86, approve: () => false });
     expect(results).toEqual({ plan: 'success', approve: 'failure', apply: 'skipped' });
     expect(manifests()).toEqual(before);
     expect(tags()).toEqual(links);
@@ -159,6 +179,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     const [before, links] = [manifests(), tags()];
     // While the reviewers look, one old version gets a tag, the other is pinned in part, a third comes up.
     const approved = await run('look-first.yml', {
+      daysAgo: 79,
       approve: async () => {
         expect(manifests()).toEqual(before);
         await putManifest(registry, 'team/api', v1.main, 'rollback');
@@ -199,7 +220,8 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
 
   it('restore-whole: scheduled.yml is undone by undo.yml to the last byte and tag, after a dry-run', async () => {
     const [before, links] = [manifests(), tags()];
-    const cleaned = await run('scheduled.yml');
+    await look(30);
+    const cleaned = await run('scheduled.yml', { daysAgo: 20 });
     expectGreen(cleaned);
     expect(manifests()).toEqual(new Set([...named('team/app', v3), ...named('team/api', v1, v2)]));
 
@@ -239,7 +261,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
         killer.abort();
       }
     };
-    const killed = await run('scheduled.yml', { killer: killer.signal });
+    const killed = await run('scheduled.yml', { daysAgo: 19.9, killer: killer.signal });
     expect(killed.results).toEqual({ clean: 'failure' });
     expect(killed.actions.map(({ exitCode }) => exitCode)).toEqual([null]);
     expect(manifests().size).toBeLessThan(before.size);
@@ -252,7 +274,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
 
   it('scheduled.yml takes restored manifests without a tag for orphans again, and a pinned digest keeps them', async () => {
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v2.main.digest}\n`);
-    const cleaned = await run('scheduled.yml');
+    const cleaned = await run('scheduled.yml', { daysAgo: 19.8 });
     expectGreen(cleaned);
     expect(manifests()).toEqual(
       new Set([...named('team/app', v2, v3), ...named('team/api', v1, v2)]),
@@ -262,13 +284,19 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   it('restore-whole: after-push.yml keeps the image before while a file pins it, and undo.yml restores it', async () => {
     const others = named('team/api', v1, v2);
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v3.main.digest}\n`);
-    const pinned = await run('after-push.yml', { build: () => release('team/app', v1) });
+    const pinned = await run('after-push.yml', {
+      daysAgo: 19.7,
+      build: () => release('team/app', v1),
+    });
     expectGreen(pinned);
     expect(manifests()).toEqual(new Set([...named('team/app', v1, v2, v3), ...others]));
     expect(existsSync(github.artifactOf(pinned.id, 'registry-backup-1'))).toBe(false);
 
     files.delete('deploy/before.yaml');
-    const pushed = await run('after-push.yml', { build: () => release('team/app', v2) });
+    const pushed = await run('after-push.yml', {
+      daysAgo: 19.6,
+      build: () => release('team/app', v2),
+    });
     expectGreen(pushed);
     expect(manifests()).toEqual(new Set([...named('team/app', v2), ...others]));
     const undone = await run('undo.yml', { inputs: { 'run-id': pushed.id, 'dry-run': 'false' } });
@@ -279,13 +307,14 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
 
   it('restore-whole: by-hand.yml leaves no backup as a dry-run, and one that undo.yml takes when it deletes', async () => {
     const [before, links] = [manifests(), tags()];
-    const looked = await run('by-hand.yml');
+    await look(17);
+    const looked = await run('by-hand.yml', { daysAgo: 9 });
     expectGreen(looked);
     expect(existsSync(github.artifactOf(looked.id, 'registry-backup-1'))).toBe(false);
     expect(existsSync(github.artifactOf(looked.id, 'cleanup-report'))).toBe(true);
     expect(manifests()).toEqual(before);
 
-    const cleaned = await run('by-hand.yml', { inputs: { 'dry-run': 'false' } });
+    const cleaned = await run('by-hand.yml', { daysAgo: 9, inputs: { 'dry-run': 'false' } });
     expectGreen(cleaned);
     expect(manifests()).toEqual(new Set([...named('team/app', v2), ...named('team/api', v1, v2)]));
     const undone = await run('undo.yml', { inputs: { 'run-id': cleaned.id, 'dry-run': 'false' } });
@@ -294,6 +323,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   });
 
   it('by-hand.yml keeps a digest that a file pins, as the others do, and takes a limit from its form', async () => {
+    await look(8);
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v1.main.digest}\n`);
     const [limit, orphans] = ['2', String(named('team/app', v3).length)];
     const looked = await run('by-hand.yml', { inputs: { 'max-deletes': limit } });
