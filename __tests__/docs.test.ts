@@ -1,36 +1,95 @@
 import { describe, expect, it } from '@jest/globals';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { parse } from 'yaml';
 import { CODES } from '../src/text/code.js';
-import { fill, parts, readmeNowAndThen } from '../scripts/docs.js';
+import {
+  fill,
+  firstSentence,
+  GROUPS,
+  pages,
+  parts,
+  readmeFaults,
+  workflowsIn,
+} from '../scripts/docs.js';
+import {
+  anchorsOf,
+  documents,
+  linkFault,
+  linkFaults,
+  linksOf,
+  namedInComments,
+} from '../scripts/links.js';
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 const keys = (value: unknown): string[] => Object.keys(value as object);
 
-const examples = readdirSync(new URL('../examples', import.meta.url)).map(
-  (name) => `examples/${name}`,
-);
-const { now: readme, then: generated } = readmeNowAndThen();
-const action = parse(read('action.yml')) as Record<'inputs' | 'outputs', Record<string, object>>;
+const examples = documents('.yml');
+const readme = read('README.md');
+const action = parse(read('action.yml')) as Record<
+  'inputs' | 'outputs',
+  Record<string, { description: string }>
+>;
+
+describe.each(pages())('$path', ({ now, then }) => {
+  it('has what action.yml says of inputs and outputs', () => {
+    expect(now).toBe(then);
+  });
+});
 
 describe('README.md', () => {
-  it('has the tables of action.yml and the workflows of examples/', () => {
-    expect(readme).toBe(generated);
+  it.each([
+    ['inputs', '', Object.values(GROUPS).flat()],
+    ['outputs', 'output-', keys(action.outputs)],
+  ] as const)(
+    'has one line on every one of the %s, which leads to its details',
+    (kind, prefix, names) => {
+      expect([...names].sort()).toEqual(keys(action[kind]).sort());
+      const lines = names.map((name) => `- [\`${name}\`](docs/inputs.md#${prefix}${name})`);
+      const section = readme.split(`<!-- begin ${kind} -->`)[1]?.split('<!-- end')[0] ?? '';
+      const starts = section.match(/^- \[`[^`]+`\]\([^)]+\)/gm);
+      expect(starts).toEqual(lines);
+    },
+  );
+
+  it('is a first page: short, with one short workflow', () => {
+    expect(readmeFaults(readme)).toEqual([]);
   });
 
   it.each([
-    ['inputs', '## Inputs'],
-    ['outputs', '## Outputs'],
-  ] as const)('names every one of the %s, in the order of action.yml', (kind, heading) => {
-    const section = readme.slice(readme.indexOf(heading)).split('\n## ')[0] ?? '';
-    const named = [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name);
-    expect(named).toEqual(keys(action[kind]));
+    ['is longer', `${readme}\n${'more\n'.repeat(300)}`, /README\.md has \d+ lines/],
+    ['shows no workflow', '# Title', /shows no workflow/],
+    [
+      'shows a long workflow',
+      `\`\`\`yaml\njobs:\n${'  a: b\n'.repeat(15)}\`\`\``,
+      /workflow in README\.md has 16/,
+    ],
+    [
+      'shows two',
+      '```yaml\njobs: {}\n```\n\n```yaml\njobs: {}\n```',
+      /more than one workflow: link/,
+    ],
+  ])('is told when it %s', (_, text, fault) => {
+    expect(readmeFaults(text)).toEqual([expect.stringMatching(fault)]);
   });
 
-  it('shows no workflow that is not a file in examples/', () => {
-    const blocks = [...readme.matchAll(/```yaml\n([^]*?)```/g)].map(([, text]) => text ?? '');
-    const workflows = blocks.filter((text) => /^jobs:/m.test(text));
-    expect(workflows.sort()).toEqual(examples.map(read).sort());
+  it('shows a whole workflow, as a dry-run, with inputs that the action has', () => {
+    const [text = ''] = workflowsIn(readme);
+    const workflow = parse(text) as Workflow & { readonly on: object };
+    expect(keys(workflow.on)).toEqual(['schedule', 'workflow_dispatch']);
+    const [step, ...others] = Object.values(workflow.jobs).flatMap(ours);
+    expect(others).toEqual([]);
+    expect(step?.with).toEqual({ 'registry-url': 'ghcr.io', 'dry-run': true });
+  });
+
+  it('lists a storage with the command of the examples and of the docs', () => {
+    const find = /^ *(find \/var\/lib\/registry .* > manifests\.txt)$/m.exec(readme)?.[1] ?? '?';
+    expect(read('examples/first-cleanup.yml')).toContain(`- run: ${find}\n`);
+    expect(read('docs/finding-orphans.md')).toContain(`\`\`\`sh\n${find}\n\`\`\``);
+  });
+
+  it('leads to every example', () => {
+    const links = linksOf(readme);
+    expect(examples.filter((path) => !links.includes(path))).toEqual([]);
   });
 
   it.each(['npm ci && npm run demo', 'npm ci && npm test'])('gives the command %s', (command) => {
@@ -68,6 +127,13 @@ const changes = ({ with: given = {} }: Step): boolean =>
 
 /** The one example whose registry is GitHub's own. */
 const ON_GHCR = 'examples/ghcr.yml';
+
+/** Where it isn't a week: at once after a push; less than the week between two plans; never in an undo. */
+const UNUSED_FOR: Readonly<Record<string, readonly string[]>> = {
+  'examples/after-push.yml': ['0'],
+  'examples/look-first.yml': ['6d'],
+  'examples/undo.yml': [],
+};
 
 describe.each(examples)('%s', (path) => {
   const text = read(path);
@@ -124,6 +190,16 @@ describe.each(examples)('%s', (path) => {
     }
   });
 
+  it('keeps what lost its tag as long as its purpose wants, in every step that judges', () => {
+    const judging = jobs
+      .flatMap(ours)
+      .filter(
+        ({ with: given }) => given?.['protect'] !== '**' && given?.['restore-from'] === undefined,
+      );
+    const times = new Set(judging.map(({ with: given }) => String(given?.['unused-for'])));
+    expect([...times]).toEqual(UNUSED_FOR[path] ?? ['7d']);
+  });
+
   it('keeps what it deletes, whatever becomes of the job', () => {
     for (const job of jobs) {
       const deleting = ours(job).filter(
@@ -156,111 +232,126 @@ describe.each(examples)('%s', (path) => {
 });
 
 describe('the generator', () => {
-  const yml = `
-inputs:
-  a-url: { required: true, description: 'one | two' }
-  b: { default: 24h, description: "first\\nsecond" }
-outputs:
-  c: { description: what }
-`;
-  const content = parts(yml, new Map([['examples/x.yml', 'on: push\n']]));
-  const markers = [...content.keys()]
-    .map((name) => `<!-- begin ${name} -->\n<!-- end ${name} -->`)
-    .join('\n');
+  const { inputs } = action;
+  const some = (changed: object): string =>
+    JSON.stringify({
+      inputs: { ...inputs, ...changed },
+      outputs: { c: { description: 'It is. See docs/report.md.' } },
+    });
+  const content = (file: string, yml: string) => parts(yml).get(file) ?? new Map<string, string>();
+  const changed = some({
+    'registry-url': { required: true, description: 'One | two, such as `a. B`. More.' },
+    'grace-period': { default: '24h', description: 'How long.\nMore, in docs/ledger.md.' },
+  });
+  const markers =
+    '<!-- begin inputs -->\n<!-- end inputs -->\n<!-- begin outputs -->\n<!-- end outputs -->';
 
-  it('makes one row of each input, whatever its description holds', () => {
-    expect(content.get('inputs')?.split('\n').slice(2)).toEqual([
-      '| `a-url` | **required** | one \\| two |',
-      '| `b` | `24h` | first<br>second |',
-    ]);
+  it.each([
+    ['One. Two.', 'One.'],
+    ['No stop', 'No stop'],
+    ['Version 1.5 of `a. B` or `.`. Then more.', 'Version 1.5 of `a. B` or `.`.'],
+  ])('takes the first sentence of %j', (text, sentence) => {
+    expect(firstSentence(text)).toBe(sentence);
+  });
+
+  it('gives the README one sentence on each input, and its default', () => {
+    const lines = content('README.md', changed).get('inputs')?.split('\n');
+    expect(lines).toContain(
+      '- [`registry-url`](docs/inputs.md#registry-url) (required): One | two, such as `a. B`.',
+    );
+    expect(lines).toContain(
+      '- [`grace-period`](docs/inputs.md#grace-period) (default `24h`): How long.',
+    );
+  });
+
+  it('gives docs/inputs.md all of it, with links to the pages that it names', () => {
+    const full = content('docs/inputs.md', changed).get('inputs') ?? '';
+    expect(full).toContain('### `registry-url`\n\n_Required._\n\nOne | two, such as `a. B`. More.');
+    expect(full).toContain(
+      '### `grace-period`\n\n_Default:_ `24h`\n\nHow long.\nMore, in [ledger.md](ledger.md).',
+    );
+    expect(content('docs/inputs.md', changed).get('outputs')).toBe(
+      '- <a id="output-c"></a>`c`: It is. See [report.md](report.md).',
+    );
+  });
+
+  it('refuses an input that belongs to no group, and a group of inputs that are gone', () => {
+    expect(() => parts(some({ 'new-input': { description: 'x' } }))).toThrow(
+      /one group: new-input/,
+    );
+    expect(() => parts(some({ verify: undefined }))).toThrow(/one group: verify/);
   });
 
   it('leaves the text outside the markers alone, and a second run changes nothing', () => {
-    const once = fill(`before $& $1\n${markers}\nafter`, content);
+    const made = content('README.md', changed);
+    const once = fill('README.md', `before $& $1\n${markers}\nafter`, made);
     expect(once).toMatch(/^before \$& \$1\n<!-- begin inputs -->/);
-    expect(once).toMatch(/<!-- end examples\/x\.yml -->\nafter$/);
-    expect(once).toContain('```yaml\non: push\n```');
-    expect(fill(once, content)).toBe(once);
+    expect(once).toMatch(/<!-- end outputs -->\nafter$/);
+    expect(fill('README.md', once, made)).toBe(once);
   });
 
   it('replaces what stood between the markers', () => {
     const stale = markers.replace('begin outputs -->', 'begin outputs -->\nold words');
-    expect(fill(stale, content)).not.toContain('old words');
+    expect(fill('README.md', stale, content('README.md', changed))).not.toContain('old words');
   });
 
-  it('refuses a readme that lost a pair of markers', () => {
-    expect(() => fill(markers.replace('<!-- end outputs -->', ''), content)).toThrow(
-      /begin outputs/,
+  it('refuses a page that lost a pair of markers', () => {
+    const lost = markers.replace('<!-- end outputs -->', '');
+    expect(() => fill('a.md', lost, content('README.md', changed))).toThrow(
+      /a\.md needs .*begin outputs/,
     );
   });
 
   it('refuses markers that stand for nothing', () => {
-    const extra = `${markers}<!-- begin examples/gone.yml --><!-- end examples/gone.yml -->`;
-    expect(() => fill(extra, content)).toThrow(/examples\/gone\.yml/);
+    const extra = `${markers}<!-- begin examples --><!-- end examples -->`;
+    expect(() => fill('a.md', extra, content('README.md', changed))).toThrow(/'examples'/);
   });
 });
 
-const documents = [
-  ...readdirSync(new URL('..', import.meta.url)),
-  ...readdirSync(new URL('../docs', import.meta.url), { recursive: true, encoding: 'utf8' }).map(
-    (name) => `docs/${name.replaceAll('\\', '/')}`,
-  ),
-].filter((name) => name.endsWith('.md'));
-
-/** The text without blocks of code, which hold `#` and brackets that mean something else. */
-const prose = (path: string): string => read(path).replace(/^ *```[^]*?^ *```$/gm, '');
-
-/** Those that are written out, and those of headings as GitHub makes them: letters, digits, `-` and `_` stay, spaces become `-`. */
-function anchorsOf(path: string): Set<string> {
-  const anchors = new Set<string>(
-    [...prose(path).matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id),
-  );
-  for (const [, heading = ''] of prose(path).matchAll(/^#{1,6} (.+)$/gm)) {
-    const shown = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
-    const slug = shown.replace(/[^\p{L}\p{N}\p{M}_ -]/gu, '').replaceAll(' ', '-');
-    let anchor = slug;
-    for (let n = 1; anchors.has(anchor); n += 1) {
-      anchor = `${slug}-${n}`;
-    }
-    anchors.add(anchor);
-  }
-  return anchors;
-}
-
-/** The targets of all links that stay within this repository. */
-function linksOf(path: string): string[] {
-  const text = prose(path).replace(/`[^`\n]*`/g, '');
-  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
-    .map(([, target = '']) => target)
-    .filter((target) => !/^[a-z]+:/.test(target));
-}
-
-/** What is wrong with a link, or undefined. */
-function linkFault(from: string, link: string): string | undefined {
-  const target = new URL(link, new URL(from, 'file:///'));
-  const path = decodeURIComponent(target.pathname.slice(1)) || from;
-  if (!existsSync(new URL(`../${path}`, import.meta.url))) {
-    return `${link}: there is no ${path}`;
-  }
-  const anchor = target.hash.slice(1);
-  return anchor !== '' && !anchorsOf(path).has(anchor)
-    ? `${link}: ${path} has no heading for it`
-    : undefined;
-}
-
-describe.each(documents)('%s', (path) => {
-  it('has links that lead somewhere', () => {
-    const faults = linksOf(path).map((link) => linkFault(path, link));
-    expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+describe('the check of links', () => {
+  it('finds none that leads nowhere', () => {
+    expect(linkFaults()).toEqual([]);
   });
-});
 
-it('finds the links of the README, and a fault in one that leads nowhere', () => {
-  expect(linksOf('README.md')).toContain('docs/how-it-decides.md');
-  expect(linkFault('README.md', 'docs/how-it-decides.md')).toBeUndefined();
-  expect(linkFault('README.md', 'docs/gone.md')).toMatch(/there is no docs\/gone\.md/);
-  expect(linkFault('docs/report.md', '../README.md#inputs')).toBeUndefined();
-  expect(linkFault('docs/report.md', '../README.md#gone')).toMatch(/no heading/);
+  it('looks at all Markdown and all examples', () => {
+    expect(documents('.md')).toEqual(
+      expect.arrayContaining(['README.md', 'CHANGELOG.md', 'docs/adr/0005-brakes.md']),
+    );
+    expect(examples).toContain('examples/ghcr.yml');
+  });
+
+  it('finds the links of a page, also pictures and those in HTML', () => {
+    const page =
+      '[a](b.md#c) ![d](e.png) `[no](link.md)` <img alt="x" src="f.png"> [w](https://x.y/)';
+    expect(linksOf(`${page}\n\`\`\`sh\n[no](code.md)\n\`\`\`\n`)).toEqual([
+      'b.md#c',
+      'e.png',
+      'f.png',
+    ]);
+  });
+
+  it('finds what the comments of an example name', () => {
+    const yaml = '# See undo.yml and docs/ledger.md#rights.\nrun: a.yml # as in scheduled.yml\n';
+    expect(namedInComments(yaml)).toEqual([
+      'undo.yml',
+      '../docs/ledger.md#rights',
+      'scheduled.yml',
+    ]);
+  });
+
+  it('knows the anchors that GitHub makes', () => {
+    const page =
+      '# `A_b` & c: D\n\n## Twice\n\n## Twice\n\n## [Link](x.md) ü\n\n<a id="own"></a>\n';
+    expect([...anchorsOf(page)].sort()).toEqual(['a_b--c-d', 'link-ü', 'own', 'twice', 'twice-1']);
+  });
+
+  it('says what is wrong with a link', () => {
+    expect(linkFault('README.md', 'docs/how-it-decides.md')).toBeUndefined();
+    expect(linkFault('README.md', 'docs/gone.md')).toMatch(/there is no docs\/gone\.md/);
+    expect(linkFault('docs/report.md', '../README.md#inputs')).toBeUndefined();
+    expect(linkFault('docs/report.md', '../README.md#gone')).toMatch(/no heading/);
+    expect(linkFault('examples/a.yml', 'gone.yml')).toMatch(/there is no examples\/gone\.yml/);
+  });
 });
 
 describe('docs/troubleshooting.md', () => {

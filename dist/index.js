@@ -35151,7 +35151,9 @@ const MILLION = 1_000_000;
  */
 function refuseWithoutTags(looked) {
     const { plan } = looked;
-    return plan.orphans.length > 0 && !isTagged(plan)
+    // `unused-for` only keeps for a while what would be an orphan by such a list.
+    const isLosing = plan.orphans.length > 0 || plan.keep.some(({ reason }) => reason.kind === 'recently-used');
+    return isLosing && !isTagged(plan)
         ? { kind: 'no-tags', remembered: rememberedWithoutTags(looked).length }
         : undefined;
 }
@@ -35304,6 +35306,8 @@ function cut(line, length, isCut) {
 const CODES = [
     // What came before the first request.
     'inputs-invalid',
+    /** `registry-url` names a registry that no family serves */
+    'registry-not-served',
     'digests-file-unusable',
     'digests-not-understood',
     'protect-files-unusable',
@@ -35757,6 +35761,7 @@ function prettyBytes(number, options) {
 const MINUTE = 60_000;
 const DAY = 86_400_000;
 const NUMBER = new Intl.NumberFormat('en');
+const DAY_NAME = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' });
 const DIGEST_START = 12;
 /** Docker's first release. A `created` before it is a placeholder of a reproducible build. */
 const FIRST_IMAGE = Date.UTC(2013, 2, 20);
@@ -35776,12 +35781,13 @@ function size(bytes) {
 function duration(milliseconds) {
     return ms_default()(Math.max(0, Math.round(milliseconds)), { long: true });
 }
-/**
- * `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing: in the future, or the
- * constant that reproducible builds write.
- */
+/** Whether a time of a build can be true. In the future it proves nothing, and reproducible builds write a constant. */
+function tellsTime(created, now) {
+    return created >= FIRST_IMAGE && created <= now;
+}
+/** `5 hours`, `12 days`, `3 months`; undefined when `created` proves nothing. */
 function age(created, now) {
-    if (created === undefined || !(created >= FIRST_IMAGE && created <= now)) {
+    if (created === undefined || !tellsTime(created, now)) {
         return undefined;
     }
     const days = (now - created) / DAY;
@@ -35794,6 +35800,10 @@ function age(created, now) {
     }
     const months = Math.floor(days / 30.44);
     return months < 24 ? count(months, 'month') : count(Math.floor(days / 365.25), 'year');
+}
+/** `26 Nov 2026`, in UTC; a ledger can hold any time, and one beyond the calendar is the unknown past */
+function day(epochMilliseconds) {
+    return DAY_NAME.format(epochMilliseconds);
 }
 /** `2026-12-23 03:00 UTC`, the minute in which it is */
 function moment(epochMilliseconds) {
@@ -43416,6 +43426,7 @@ const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
 /** With this bit, the bytes of `[` and `]` are those of `{` and `}`; no other byte becomes one of those. */
 const CURLY = 0x20;
+const OPEN_LIST = 0x5b;
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
 /** @returns where the string ends that has begun before `from`: the index of its quote, or the length */
@@ -43454,6 +43465,43 @@ function checkJson(bytes, most) {
             depth -= 1;
         }
     }
+}
+/**
+ * Where the objects of a list stand that an object has under this key.
+ *
+ * @param bytes valid JSON
+ * @returns none if the object has no such list
+ */
+function objectsIn(bytes, key) {
+    const spans = [];
+    let depth = 0;
+    let name = '';
+    let isInList = false;
+    let from = 0;
+    for (let at = 0; at < bytes.length; at += 1) {
+        const byte = bytes[at] ?? 0;
+        if (byte === QUOTE) {
+            const end = endOfString(bytes, at + 1);
+            // At this depth, the string before a list is the key of that list.
+            name = depth === 1 ? new TextDecoder().decode(bytes.subarray(at + 1, end)) : name;
+            at = end;
+        }
+        else if ((byte | CURLY) === OPEN) {
+            depth += 1;
+            isInList = depth === 2 ? byte === OPEN_LIST && name === key : isInList;
+            from = depth === 3 ? at : from;
+        }
+        else if ((byte | CURLY) === CLOSE) {
+            if (isInList && depth === 2) {
+                return spans;
+            }
+            if (isInList && depth === 3) {
+                spans.push({ from, to: at + 1 });
+            }
+            depth -= 1;
+        }
+    }
+    return spans;
 }
 /**
  * @param most how many values it may hold
@@ -43818,8 +43866,22 @@ function credentialsOf(entry, host, file) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/action/mask.ts
+/** Tells the runner what it has to mask in the job's log. */
+
+/**
+ * The command that tells it holds the secret. So it is printed only where a runner takes it out of the log again: on
+ * GitHub, and on Forgejo and Gitea, whose runners set the same variable. Nothing else that a run prints has secrets.
+ */
+function maskInLog(secret) {
+    if (process.env['GITHUB_ACTIONS'] === 'true') {
+        core_setSecret(secret);
+    }
+}
+
 ;// CONCATENATED MODULE: ./src/action/login.ts
 /** Who the run is to the registry and to the API of GitHub. Masks what is secret before anything else can print it. */
+
 
 
 /** Any name will do beside a token of GitHub. */
@@ -43831,7 +43893,7 @@ function readLogin(mistake) {
     const username = getInput('username');
     const password = getInput('password');
     if (password !== '') {
-        core_setSecret(password);
+        maskInLog(password);
     }
     const alone = 'neither of them works alone';
     if (username !== '' && password === '') {
@@ -43854,7 +43916,7 @@ function readLogin(mistake) {
 function readGithubToken({ registry, family, github, apiUrl }, mistake) {
     const token = getInput('github-token');
     if (token !== '') {
-        core_setSecret(token);
+        maskInLog(token);
     }
     if (token === '' || family?.isOfGitHub !== true) {
         return undefined;
@@ -46122,6 +46184,7 @@ const registry_error_CODES = {
     'deletes-off': 'deletes-disabled',
     'read-only': 'registry-read-only',
     'no-repository': 'repository-missing',
+    'part-missing': 'unexpected-answer',
     'not-a-registry': 'not-a-registry',
     'perhaps-a-blob': 'perhaps-a-blob',
     hidden: 'answers-contradict',
@@ -47482,6 +47545,8 @@ function saidDigest({ headers }) {
 /** An upload belongs to one connection's session: when it was lost on the way, only a new one helps. */
 const MOST_UPLOADS = 3;
 const MOST_TRIES = 5;
+/** Codes for a manifest that lists what the registry doesn't have (distribution-spec, "Error Codes"). */
+const PART_MISSING = ['MANIFEST_BLOB_UNKNOWN', 'BLOB_UNKNOWN'];
 function createPusher(client) {
     return {
         async pushBlob(repository, bytes) {
@@ -47511,7 +47576,10 @@ function createPusher(client) {
                 const isPassing = response.status === 400 && errorOf(response)?.code === 'DIGEST_INVALID';
                 if (!isPassing || round === MOST_TRIES || isLate?.() === true) {
                     const at = isDigest(reference) ? '@' : ':';
-                    throw client.refusal(response, `push ${repository}${at}${reference}`);
+                    const refusal = client.refusal(response, `push ${repository}${at}${reference}`);
+                    throw PART_MISSING.includes(errorOf(response)?.code ?? '')
+                        ? new RegistryError('part-missing', refusal.message)
+                        : refusal;
                 }
             }
         },
@@ -53585,8 +53653,8 @@ function listingOf(versions) {
         {
             id: String(id),
             tags: metadata.container.tags,
-            // A tag that came or went is a change, too: somebody may be working with it.
-            pushedAt: Math.max(created_at, updated_at),
+            pushedAt: created_at,
+            changedAt: Math.max(created_at, updated_at),
         },
     ]));
     return listing.size === versions.length ? listing : undefined;
@@ -53893,13 +53961,140 @@ function openRegistry(settings, connection) {
     return family.open({ ...connection, base: registry, api, githubToken, namespaces });
 }
 
+;// CONCATENATED MODULE: ./src/registry/families/unserved.ts
+/**
+ * Registries that no family serves, by their host names. A run there would find nothing, or fail late in words that help
+ * nobody. A family that comes to serve one takes its row away. docs/registries/not-served.md has the same rows.
+ */
+const READ_ONLY = 'It is read-only: its publisher alone deletes there.';
+const OWN_REGISTRY = 'Give the registry that you push to.';
+const UNSERVED = [
+    {
+        name: 'Docker Hub',
+        hosts: ['docker.io', '*.docker.io', 'hub.docker.com'],
+        does: 'It shows untagged manifests on its web pages only.',
+        instead: 'Use Image Management on the page of the repository at hub.docker.com.',
+    },
+    {
+        name: 'Quay',
+        hosts: ['quay.io', '*.quay.io'],
+        does: 'It deletes manifests without a tag by itself, when its time machine no longer needs them.',
+        instead: 'If that takes too long, shorten the tag expiration in the settings of the namespace.',
+    },
+    {
+        name: 'GitLab',
+        hosts: ['registry.gitlab.com', 'gitlab.com'],
+        does: 'It deletes manifests without a tag by itself, after 24 hours.',
+        instead: 'For old tags, use a cleanup policy of the project.',
+    },
+    {
+        name: 'Amazon ECR',
+        hosts: [
+            '*.dkr.ecr.*.amazonaws.com',
+            '*.dkr.ecr.*.amazonaws.com.cn',
+            '*.dkr.ecr-fips.*.amazonaws.com',
+            '*.dkr-ecr.*.on.aws',
+            '*.dkr-ecr-fips.*.on.aws',
+            '*.dkr-ecr.*.on.amazonwebservices.com.cn',
+        ],
+        does: 'It deletes untagged images if a lifecycle policy of the repository says so.',
+        instead: 'Use a lifecycle policy with the tag status `untagged`.',
+    },
+    {
+        name: 'Amazon ECR Public',
+        hosts: ['public.ecr.aws'],
+        does: 'It keeps untagged images until somebody deletes them.',
+        instead: 'Use `aws ecr-public describe-images` and `aws ecr-public batch-delete-image`.',
+    },
+    {
+        name: 'Azure Container Registry',
+        hosts: ['*.azurecr.io', '*.azurecr.cn', '*.azurecr.us'],
+        does: 'It deletes untagged manifests if its retention policy, of the Premium tier, is switched on.',
+        instead: 'Use that policy, or `acr purge --untagged` as a scheduled task.',
+    },
+    {
+        name: 'DigitalOcean Container Registry',
+        hosts: ['registry.digitalocean.com'],
+        does: 'It keeps untagged manifests until a garbage collection is started that includes them.',
+        instead: 'Use a garbage collection by `doctl`, with its option `--include-untagged-manifests`.',
+    },
+    {
+        name: 'Scaleway Container Registry',
+        hosts: ['rg.*.scw.cloud'],
+        does: 'Its API knows images and tags, and no manifest without a tag.',
+        instead: 'Use its console, which deletes images and tags.',
+    },
+    {
+        name: 'IBM Cloud Container Registry',
+        hosts: ['icr.io', '*.icr.io'],
+        does: 'It deletes untagged images on request, and keeps them in its trash for 30 days.',
+        instead: 'Use `ibmcloud cr image-prune-untagged`, or a retention policy of the namespace.',
+    },
+    {
+        name: 'Oracle Cloud Infrastructure Registry',
+        hosts: ['ocir.io', '*.ocir.io', 'ocir.*.oci.oraclecloud.com'],
+        does: 'It deletes images that had no version for some days if a retention policy says so.',
+        instead: 'Use an image retention policy of the region or the repository.',
+    },
+    {
+        name: 'Alibaba Cloud Container Registry',
+        hosts: ['*.cr.aliyuncs.com', 'registry.*.aliyuncs.com', 'registry-*.aliyuncs.com'],
+        does: 'It deletes tags by a retention policy, and the rest by a garbage collection, in its Enterprise Edition.',
+        instead: 'Use them in its console.',
+    },
+    {
+        name: "GitHub's former Docker registry",
+        hosts: ['docker.pkg.github.com'],
+        does: 'GitHub has moved its images to `ghcr.io`.',
+        instead: 'Give `registry-url: ghcr.io`.',
+    },
+    {
+        name: 'Codeberg and Gitea Cloud',
+        hosts: ['codeberg.org', 'gitea.com', 'code.forgejo.org'],
+        does: 'They delete old versions if a cleanup rule of the owner says so.',
+        instead: 'Use cleanup rules, in the package settings of the user or organization.',
+    },
+    {
+        name: "Red Hat's registry",
+        hosts: ['registry.redhat.io', 'registry.access.redhat.com', 'registry.connect.redhat.com'],
+        does: READ_ONLY,
+        instead: OWN_REGISTRY,
+    },
+    {
+        name: 'Microsoft Artifact Registry',
+        hosts: ['mcr.microsoft.com', '*.mcr.microsoft.com'],
+        does: READ_ONLY,
+        instead: OWN_REGISTRY,
+    },
+    {
+        name: "Kubernetes' registry",
+        hosts: ['registry.k8s.io'],
+        does: READ_ONLY,
+        instead: OWN_REGISTRY,
+    },
+];
+/** @returns the registry that no family serves, if its host name says that it is one */
+function unservedAt({ hostname }) {
+    // A name that ends in a dot is the same name.
+    const name = hostname.replace(/\.$/, '');
+    return UNSERVED.find(({ hosts }) => hosts.some((host) => isLike(name, host)));
+}
+function isLike(name, pattern) {
+    const [first = '', ...others] = pattern.split('*').map((part) => part.replaceAll('.', '\\.'));
+    return new RegExp(`^${[first, ...others].join('[a-z0-9.-]+')}$`).test(name);
+}
+
 ;// CONCATENATED MODULE: ./src/action/registry-inputs.ts
 /** The inputs that say which registry it is, and where its own API is. Pure, but for the inputs themselves. */
+
 
 
 /** Reads `registry-url`, `registry-type` and `api-url`. */
 function readRegistry(env, mistake) {
     const registry = readRegistryUrl(getInput('registry-url'), mistake);
+    if (registry !== undefined) {
+        checkServed(registry, mistake);
+    }
     const registryType = getInput('registry-type') || 'auto';
     const github = githubOf(env);
     const family = registry && familyOf({ registry, registryType, github });
@@ -53927,6 +54122,15 @@ function readRegistryUrl(text, mistake) {
     }
     // Docker's rule: registries on the same machine use http by default.
     return new URL(!hasScheme && isLoopback(url.hostname) ? `http://${url.host}` : url.origin);
+}
+/** Whatever `registry-type` says: no API of a family is right there, and none of these deletes as they do. */
+function checkServed(registry, mistake) {
+    const unserved = unservedAt(registry);
+    if (unserved !== undefined) {
+        const { name, does, instead } = unserved;
+        const why = `this action doesn't serve ${name}. ${does} ${instead.replace(/\.$/, '')} [registry-not-served]`;
+        mistake('registry-url', 'a registry of a kind that docs/registries.md lists', registry.host, why);
+    }
 }
 function isLoopback(hostname) {
     return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
@@ -54390,6 +54594,7 @@ function readInputs(mistakes, mistake) {
         checkPath('digests-file', file, 'paths of files, one per line', mistake);
     }
     const gracePeriod = read('grace-period', '24h', durationOf);
+    const unusedFor = read('unused-for', '24h', durationOf);
     const danglingReferrers = read('dangling-referrers', 'keep', (text, wrong) => text === 'keep' || text === 'delete' ? text : wrong('`keep` or `delete`'));
     const ledger = read('ledger-repository', 'auto', (text, wrong) => ledgerOf(foldNames(text, family), wrong));
     const usual = String(family?.concurrency ?? USUAL_CONCURRENCY);
@@ -54422,6 +54627,7 @@ function readInputs(mistakes, mistake) {
         digestsFiles,
         dryRun,
         gracePeriod,
+        unusedFor,
         danglingReferrers,
         keepUntagged,
         protection,
@@ -59624,7 +59830,7 @@ function whyRefused(refusal, { inventory }, run) {
                 (refusal.remembered > 0
                     ? `and the ledger remembers ${count(refusal.remembered, 'manifest')} that tags led to, so the list of tags `
                     : 'and the list of tags ') +
-                `may be wrong. If the tags were removed on purpose, ${planned(run)}: \`max-deletes\` doesn't lift this`);
+                `may be wrong. If the tags were removed on purpose, ${planned(run)}${atOnce(run)}: \`max-deletes\` doesn't lift this`);
         case 'share':
             return (`nothing is deleted here: ${number(refusal.orphans)} of the ${count(refusal.manifests, 'manifest')} that are ` +
                 `known would be deleted, ${shareLimit(refusal.percent, run)}. ${tooMany(run)}`);
@@ -59648,6 +59854,10 @@ function planned({ settings: { planFile } }) {
     return planFile === undefined
         ? 'let a dry-run write its plan to a `plan-file`, check it, and carry it out with `apply-plan`'
         : 'check the plan, and carry it out with `apply-plan`';
+}
+/** The ledger doesn't learn from such a list that a manifest went out of use, so that time never begins. */
+function atOnce({ settings: { unusedFor } }) {
+    return unusedFor === 0 ? '' : ', both with `unused-for: 0`';
 }
 function tooMany({ settings: { planFile }, applied }) {
     if (applied !== undefined) {
@@ -60328,6 +60538,7 @@ const WHY_KEPT = {
     gap: "nothing refers to it, but something in its repository couldn't be read",
     young: 'built within the grace period of %s',
     new: 'first seen within the grace period of %s, and never in use',
+    'recently-used': 'in use until less than %s ago (`unused-for`)',
     protected: 'protected by `protect` or `protect-files`',
     recent: 'one of the newest orphans, which `keep-untagged` keeps',
     'not-in-plan': 'an orphan that the plan does not list',
@@ -60345,9 +60556,16 @@ const WHY_KEPT = {
     subject: 'a kept manifest refers to it',
 };
 const UNTAGGED_KINDS = Object.keys(WHY_KEPT);
-/** @param gracePeriod in words */
-function reasons_whyKept(kind, gracePeriod) {
-    return WHY_KEPT[kind].replace('%s', gracePeriod);
+function reasons_whyKept(kind, { gracePeriod, unusedFor }) {
+    const wait = kind === 'recently-used' ? unusedFor : gracePeriod;
+    return WHY_KEPT[kind].replace('%s', duration(wait));
+}
+const MOST_LAST_TAGS = 3;
+/** `was v1, latest until 26 Nov 2026`; the time is that of the run which first found it unused. */
+function whenUsed({ tags, until }) {
+    const names = tags.map((tag) => code(tag));
+    const was = names.length === 0 ? 'in use' : `was ${few(names, MOST_LAST_TAGS)}`;
+    return `${was} until ${day(until)}`;
 }
 /** The detail that is particular to one manifest of such a group, or nothing. */
 function keptDetail(reason, now) {
@@ -60360,6 +60578,8 @@ function keptDetail(reason, now) {
             return ago('built', reason.created);
         case 'new':
             return ago('first seen', reason.firstSeen);
+        case 'recently-used':
+            return whenUsed({ tags: reason.tags, until: reason.since });
         case 'protected':
             return `by ${protectors(reason.by)}${throughBlob(reason.blob)}`;
         case 'unknown-type':
@@ -60459,13 +60679,79 @@ function* rowsOf(run, isShown) {
                     code(orphan.digest),
                     prose(label(describe(orphan.digest))),
                     manifest === undefined ? '' : size(contentBytes(manifest)),
-                    age(orphan.created, run.finishedAt) ?? '',
+                    age(orphan.age?.at, run.finishedAt) ?? '',
                     whyOrphan(orphan.reason),
                 ]));
             head = '';
         }
         start = '\n';
     }
+}
+
+;// CONCATENATED MODULE: ./src/report/first-run.ts
+/**
+ * What a first run tells a newcomer: it could see next to nothing, and here is the command that shows the rest. For
+ * registries that can't list untagged manifests, as long as neither the ledger nor an input names any.
+ */
+
+
+
+const first_run_PAGES = 'https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v1';
+const LISTING = `${first_run_PAGES}/docs/finding-orphans.md#a-listing-of-the-storage`;
+const WORKFLOW = `${first_run_PAGES}/examples/first-cleanup.yml`;
+const first_run_STORAGE = '/var/lib/registry';
+const FILE = 'manifests.txt';
+/** Markdown of several paragraphs, without a heading; `undefined` if the run needs none. */
+function firstRunHint(run) {
+    if (!isBlind(run)) {
+        return undefined;
+    }
+    const { host } = run.settings.registry;
+    const seen = count(totals(run).manifests, 'manifest');
+    return `**This run could see only ${seen}, and most of what lost its tag before it is not among them.** To find the rest, list what the storage of ${code(host)} holds, on the registry's own machine:
+
+\`\`\`sh
+${command(run)}
+\`\`\`
+
+${code(first_run_STORAGE)} is the root directory of the storage. If the registry runs in a container, put \`docker exec NAME\` in front. Then give the file to a dry-run. That only makes its manifests candidates, so what is in use stays:
+
+\`\`\`yaml
+registry-url: ${registryUrl(run)}
+digests-file: ${FILE}
+dry-run: true
+\`\`\`
+
+[Finding orphans](${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${WORKFLOW}) is a workflow that does all of it.`;
+}
+/** The same for the log, in one line of plain text. */
+function firstRunNote(run) {
+    return isBlind(run)
+        ? `this run could not see most of what lost its tag before it. List the storage on the machine of ${run.settings.registry.host} ` +
+            `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${LISTING}`
+        : undefined;
+}
+/** Whether the run read something, and nothing told it of manifests without a tag. */
+function isBlind({ untaggedListing, repositories, applied, intake, ledger }) {
+    const isNamed = [...intake.candidates.values()].some((digests) => digests.size > 0);
+    return (untaggedListing === 'none' &&
+        repositories.length > 0 &&
+        applied === undefined &&
+        !isNamed &&
+        (ledger?.remembered ?? 0) === 0);
+}
+/** For one repository if the run read only that; a name that is more than a plain path to a shell is left out. */
+function command({ repositories, everyRepositoryScanned, unread }) {
+    const [only, ...others] = repositories.map(({ inventory }) => inventory.repository);
+    const isAlone = others.length === 0 && !everyRepositoryScanned && unread === 0;
+    const from = isAlone && only !== undefined && /^\w[\w./-]*$/.test(only)
+        ? `${first_run_STORAGE}/docker/registry/v2/repositories/${only}`
+        : first_run_STORAGE;
+    return `find ${from} -path '*/_manifests/revisions/*' -name link > ${FILE}`;
+}
+/** As the input takes it: without a scheme it is https. */
+function registryUrl({ settings: { registry } }) {
+    return registry.protocol === 'https:' ? registry.host : registry.origin;
 }
 
 ;// CONCATENATED MODULE: ./src/report/warnings.ts
@@ -60507,6 +60793,8 @@ function undeletableWarnings(repository) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/headline.ts
+/** The first lines of the summary: the numbers, and what kind of run this was. */
+
 
 
 
@@ -60641,6 +60929,8 @@ function headlineSection(run, sums) {
                 'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
                 'not be seen".',
     ].filter((note) => note !== false);
+    const hint = firstRunHint(run);
+    notes.push(...(hint === undefined ? [] : [`\n${hint}`]));
     return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
 }
 
@@ -60684,12 +60974,11 @@ function keptManifestsSection(run) {
     if (groups.size === 0) {
         return undefined;
     }
-    const gracePeriod = duration(run.settings.gracePeriod);
     const words = [
         ['restored', 'deleted, and restored because a push began to use it'],
         ['kept', 'came into use while the run was on'],
         ['with-undeletable', "part of an orphan that can't be deleted"],
-        ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, gracePeriod)]),
+        ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, run.settings)]),
     ];
     const rows = words.flatMap(([kind, why]) => {
         const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
@@ -60744,7 +61033,6 @@ function warningsSection(run) {
 ;// CONCATENATED MODULE: ./src/report/outdated.ts
 
 
-
 /** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
 function outdatedEntries({ inventory, plan, approved }) {
     const orphans = new Set(plan.orphans.map(({ digest }) => digest));
@@ -60773,7 +61061,7 @@ function whyOutdated({ why }, run) {
             return `protected by ${protectors(why.by)}`;
         default: {
             const detail = keptDetail(why, run.finishedAt);
-            const text = reasons_whyKept(why.kind, duration(run.settings.gracePeriod));
+            const text = reasons_whyKept(why.kind, run.settings);
             return detail === '' ? text : `${text} (${detail})`;
         }
     }
@@ -62461,7 +62749,15 @@ function* jsonChunks(value, redact) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/text/version.ts
+/**
+ * The version of this action, for servers' logs and the report. `npm version` writes this file: a run reads no
+ * package.json, because the bundle stands alone.
+ */
+const text_version_VERSION = '1.0.0';
+
 ;// CONCATENATED MODULE: ./src/report/json.ts
+
 
 
 
@@ -62504,6 +62800,7 @@ function json_document(run) {
     const { candidates, understood, notUnderstood, examples } = run.intake;
     return {
         schemaVersion: SCHEMA_VERSION,
+        version: text_version_VERSION,
         registry: settings.registry.origin,
         dryRun: settings.dryRun,
         startedAt: new Date(run.startedAt).toISOString(),
@@ -62511,6 +62808,7 @@ function json_document(run) {
         requests: run.requests,
         settings: {
             gracePeriodMilliseconds: settings.gracePeriod,
+            unusedForMilliseconds: settings.unusedFor,
             danglingReferrers: settings.danglingReferrers,
             keepUntagged: settings.keepUntagged,
             maxDeletes: settings.maxDeletes,
@@ -62600,8 +62898,12 @@ function orphanJson({ orphan, fate }) {
         until: fate.kind === 'postponed' ? time(fate.until) : undefined,
         keptReason: fate.kind === 'kept' ? reasonJson(fate.reason) : undefined,
         reason: reasonJson(orphan.reason),
-        created: orphan.created === undefined ? undefined : time(orphan.created),
+        age: orphan.age && { kind: orphan.age.kind, at: time(orphan.age.at) },
+        lastUse: orphan.lastUse && lastUseJson(orphan.lastUse),
     };
+}
+function lastUseJson({ tags, until }) {
+    return { tags, until: time(until) };
 }
 function outdatedJson({ digest, why }) {
     return why.kind === 'absent' || why.kind === 'unread'
@@ -62612,6 +62914,8 @@ function reasonJson(reason) {
     switch (reason.kind) {
         case 'young':
             return { ...reason, created: time(reason.created) };
+        case 'recently-used':
+            return { ...reason, since: time(reason.since) };
         case 'new':
             return { ...reason, firstSeen: time(reason.firstSeen) };
         case 'tagged':
@@ -62653,9 +62957,9 @@ function repositoryLines(repository, run) {
     const counts = countRepository(repository, run.settings.dryRun);
     const describe = describer(inventory);
     const orphans = judge(repository).map(({ orphan, fate }) => {
-        const { digest, created, reason } = orphan;
+        const { digest, reason } = orphan;
         const manifest = inventory.manifests.get(digest);
-        const old = age(created, run.finishedAt);
+        const old = age(orphan.age?.at, run.finishedAt);
         const facts = [
             label(describe(digest)),
             ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
@@ -62687,7 +62991,7 @@ function became(fate, { fates, refusal }, run) {
             }
             return fate.reason.kind === 'tagged'
                 ? 'kept, tagged meanwhile:'
-                : `kept, ${reasons_whyKept(fate.reason.kind, duration(run.settings.gracePeriod))}:`;
+                : `kept, ${reasons_whyKept(fate.reason.kind, run.settings)}:`;
         case 'failed':
             return `could not delete (${fate.why})`;
         case 'skipped':
@@ -62816,13 +63120,14 @@ function plan_file_repositoryJson(repository, run) {
     return {
         repository: plan.repository,
         refusal: refusal && whyRefused(refusal, repository, run),
-        manifests: lazily(plan.orphans, ({ digest, reason }) => {
+        manifests: lazily(plan.orphans, ({ digest, reason, lastUse }) => {
             const manifest = inventory.manifests.get(digest);
             return {
                 digest,
                 what: printable(label(describe(digest)), plan_file_LABEL_LENGTH),
                 why: printable(whyOrphan(reason), plan_file_LABEL_LENGTH),
                 reason: reasonJson(reason),
+                lastUse: lastUse && lastUseJson(lastUse),
                 mediaType: manifest?.mediaType,
                 bytes: manifest && contentBytes(manifest),
             };
@@ -62915,6 +63220,19 @@ function withoutEntries(reader, ledger) {
 }
 
 ;// CONCATENATED MODULE: ./src/plan/past.ts
+/**
+ * @param now epoch milliseconds, the time of the run that finds it unused
+ * @returns `undefined` where no run saw it in use, or not since it was deleted
+ */
+function lastUseOf(past, now) {
+    if (past?.everInUse !== true || past.status === 'deleted') {
+        return undefined;
+    }
+    return {
+        tags: past.lastTags ?? past.tags ?? [],
+        until: past.status === 'in-use' ? now : past.since,
+    };
+}
 /** So long the bytes of what runs deleted are kept: a push may have met the delete, or an index that no run saw. */
 const KEPT_FOR = 30 * 24 * 60 * 60 * 1000;
 /** Whether a run may have deleted it not long ago. */
@@ -62942,6 +63260,8 @@ function joinTwo(a, b) {
     // A deleted manifest is as good as forgotten: a run that remembers it otherwise has seen it come back.
     const seen = earlier.status === 'deleted' && later.status !== 'deleted' ? later : earlier;
     const tags = unitedTags(a.tags, b.tags);
+    // Two that are as late as each other may have seen different tags, and neither is more right.
+    const lastTags = isLater(b, a) === isLater(a, b) ? unitedTags(lastOf(a), lastOf(b)) : lastOf(later);
     const condemned = Math.max(a.condemned ?? 0, b.condemned ?? 0);
     return {
         // The bodies are equal, as their digests are. The type is the registry's word and may differ.
@@ -62951,9 +63271,20 @@ function joinTwo(a, b) {
         everInUse: later.everInUse || seen.everInUse,
         status: later.status,
         since: later.since,
-        ...(tags.length === 0 ? {} : { tags }),
+        ...tagsOf(tags, lastTags),
         ...(condemned === 0 ? {} : { condemned }),
         revision: later.revision,
+    };
+}
+const lastOf = ({ tags, lastTags }) => lastTags ?? tags ?? [];
+/**
+ * @param all sorted
+ * @param last some of them, sorted: those that were seen last. Mostly it is all, and then it isn't written
+ */
+function tagsOf(all, last) {
+    return {
+        ...(all.length === 0 ? {} : { tags: all }),
+        ...(last.length === all.length ? {} : { lastTags: last }),
     };
 }
 /** Sorted, each once. */
@@ -62982,9 +63313,9 @@ function isSame(a, b) {
 /** The memory after an observation. What is not in it, or could not be read, is remembered as before. */
 function remember(past, observation, { droppable, restates, now }) {
     const { standing, bodies, inUse, absent, wanted } = observation;
-    const tagsOf = new Map();
+    const tagsNow = new Map();
     for (const [tag, digest] of observation.tags) {
-        tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
+        tagsNow.set(digest, [...(tagsNow.get(digest) ?? []), tag]);
     }
     const records = new Map();
     const newRecord = (digest, mediaType, body) => {
@@ -63006,7 +63337,7 @@ function remember(past, observation, { droppable, restates, now }) {
                 // It came back, and is to this run what no run has seen: its push may not be over.
                 const back = { ...record, ...newRecord(digest, record.mediaType, record.body) };
                 const { revision } = changed(record);
-                records.set(digest, withTags({ ...back, revision }, tagsOf.get(digest)));
+                records.set(digest, withTags({ ...back, revision }, tagsNow.get(digest)));
             }
             else if (isCondemned(record, now)) {
                 records.set(digest, record);
@@ -63018,7 +63349,7 @@ function remember(past, observation, { droppable, restates, now }) {
             const isNews = restates && status === 'leaving' && record.status === 'leaving';
             const seen = isNews ? changed(record) : withStatus(record, status, now);
             const goes = status === 'leaving' && seen !== record;
-            records.set(digest, withTags(goes ? { ...seen, condemned: now } : seen, tagsOf.get(digest)));
+            records.set(digest, withTags(goes ? { ...seen, condemned: now } : seen, tagsNow.get(digest)));
         }
         else if (!absent.has(digest)) {
             records.set(digest, record);
@@ -63034,7 +63365,7 @@ function remember(past, observation, { droppable, restates, now }) {
         const manifest = standing.get(digest);
         if (manifest !== undefined && !past.has(digest) && !isLedgerArtifact(manifest)) {
             const record = newRecord(digest, manifest.mediaType, body);
-            records.set(digest, withTags(record, tagsOf.get(digest)));
+            records.set(digest, withTags(record, tagsNow.get(digest)));
         }
     }
     return records;
@@ -63054,8 +63385,11 @@ function present(status) {
 }
 /** Adds the tags, and never takes one away: a later run compares with them where a tag points now. */
 function withTags(record, seen = []) {
-    const tags = unitedTags(record.tags, seen);
-    return tags.length === (record.tags ?? []).length ? record : { ...record, tags };
+    if (seen.length === 0) {
+        return record;
+    }
+    const { tags: _, lastTags: __, ...rest } = record;
+    return { ...rest, ...tagsOf(unitedTags(record.tags, seen), unitedTags(seen)) };
 }
 function changed(record) {
     return { ...record, revision: Math.min(record.revision + 1, Number.MAX_SAFE_INTEGER) };
@@ -63101,7 +63435,7 @@ const RECORD_DEPTH = 2;
 const unpack_CHUNK_BYTES = 256 * 1024;
 const unpack_QUOTE = 0x22;
 const unpack_BACKSLASH = 0x5c;
-const OPEN_LIST = 0x5b;
+const unpack_OPEN_LIST = 0x5b;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_LIST = 0x5d;
 const CLOSE_OBJECT = 0x7d;
@@ -63179,8 +63513,8 @@ function createCutter(toFrame, toRecord, closeRecord) {
             else if (byte === unpack_QUOTE) {
                 isInString = true;
             }
-            else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
-                const isInList = outermost[0] === OPEN_OBJECT && outermost[1] === OPEN_LIST;
+            else if (byte === unpack_OPEN_LIST || byte === OPEN_OBJECT) {
+                const isInList = outermost[0] === OPEN_OBJECT && outermost[1] === unpack_OPEN_LIST;
                 if (byte === OPEN_OBJECT && depth === RECORD_DEPTH && isInList) {
                     toFrame(chunk.subarray(from, at));
                     from = at;
@@ -63235,6 +63569,7 @@ const StoredRecord = object({
     status: picklist(['in-use', 'unused', 'leaving', 'deleted']),
     since: entry_Time,
     tags: exactOptional(array(pipe(string(), check(isTag)))),
+    lastTags: exactOptional(array(pipe(string(), check(isTag)))),
     condemned: exactOptional(entry_Time),
     revision: Count,
 });
@@ -64053,9 +64388,9 @@ function undoOf({ restorer }, now) {
 }
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
 function reported(settings) {
-    const { registry, dryRun, gracePeriod, danglingReferrers } = settings;
+    const { registry, dryRun, gracePeriod, unusedFor, danglingReferrers } = settings;
     const { keepUntagged, maxDeletes, planFile } = settings;
-    const asked = { registry, dryRun, gracePeriod, danglingReferrers };
+    const asked = { registry, dryRun, gracePeriod, unusedFor, danglingReferrers };
     return { ...asked, keepUntagged, maxDeletes, planFile };
 }
 function repositoryRun(survey, { settings, named, refusals, outcomes, repairs }) {
@@ -64146,191 +64481,167 @@ function childrenFirst(all) {
     return waves;
 }
 
-;// CONCATENATED MODULE: ./src/run/restore-repository.ts
+;// CONCATENATED MODULE: ./src/run/parts.ts
 /**
- * Restores deleted manifests, by the registry's own undo or from their saved bytes: children before parents, tags last.
- * It never moves a tag that names something else, and never restores an index without its entries. For each manifest
- * that can't be restored, it says why.
+ * What a repository has of the parts that a restored manifest needs: the blobs of an image, the entries of an index.
+ * Only reads, and asks for each part once.
  */
 
 
 
 
 
-
-/** A push of a tag is sent once, and after each failure the tag is read again. */
-const MOST_PUSHES = 3;
-/** Failures of the registry and the network are part of the result, and not thrown. */
-async function restoreRepository(repository, lost, options) {
-    return new Restoration({ ...options, repository }).run(lost);
-}
-/** The joined results of several calls for one repository. */
-function joinRestored(repository, parts) {
-    return {
-        repository,
-        restored: parts.flatMap(({ restored }) => restored).sort(),
-        byServer: parts.flatMap(({ byServer }) => byServer).sort(),
-        standing: parts.flatMap(({ standing }) => standing).sort(),
-        failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
-        tags: parts.flatMap(({ tags }) => tags).sort(),
-        failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
-    };
-}
-class Restoration {
+/** The most parts that a message names. */
+const parts_FEW = 5;
+/** The most answers that are remembered: some 20 MB. With more, a part is asked for again. */
+const MOST_ANSWERS = 100_000;
+class Parts {
+    #repository;
     #options;
+    #blobs = new Map();
     #manifests = new Map();
-    #byServer = new Set();
-    #tags = new Map();
-    constructor(options) {
+    constructor(repository, options) {
+        this.#repository = repository;
         this.#options = options;
     }
-    async run(lost) {
-        const all = [];
-        await this.#each(lost, async (one) => {
-            const saved = parseCopy(one);
-            if (typeof saved === 'string') {
-                await this.#findUnreadable(one, saved);
-            }
-            else {
-                all.push(saved);
-            }
-        });
-        for (const wave of childrenFirst(all)) {
-            await this.#each(wave, (each) => note(this.#manifests, each.digest, () => this.#restoreManifest(each)));
-        }
-        await this.#each(tagsOf(all, 'tags'), ([tag, each]) => note(this.#tags, tag, () => this.#restoreTag(tag, each)));
-        // If the manifest was there all the time, people have removed its former tags.
-        const restored = all.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
-        await this.#each(tagsOf(restored, 'formerTags'), ([tag, each]) => note(this.#tags, tag, () => this.#restoreFormerTag(tag, each)));
-        return joinRestored(this.#options.repository, [
-            {
-                restored: restore_repository_keysOf(this.#manifests, 'restored'),
-                byServer: [...this.#byServer],
-                standing: restore_repository_keysOf(this.#manifests, 'standing'),
-                failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
-                tags: restore_repository_keysOf(this.#tags, 'restored'),
-                failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
-            },
-        ]);
-    }
-    async #each(all, work) {
-        await pMap(all, work, { concurrency: this.#options.concurrency });
-    }
-    /** The digests for which `isSo` is false. */
-    async #without(digests, isSo) {
-        const found = [];
-        await this.#each(digests, async (digest) => {
-            if (!(await isSo(digest))) {
-                found.push(digest);
-            }
-        });
-        return found.sort(compare);
-    }
-    #isDecided(digest) {
-        return this.#manifests.has(digest) || this.#options.earlier?.has(digest) === true;
-    }
-    #hasFailed(digest) {
-        return typeof this.#manifests.get(digest) === 'object';
-    }
-    #read(reference) {
-        return this.#options.reader.manifest(this.#options.repository, reference);
-    }
-    async #resolves(reference, digest) {
-        const { reader, repository } = this.#options;
-        return (await reader.resolve(repository, reference)) === digest;
+    async resolves(reference, digest) {
+        return (await this.#options.reader.resolve(this.#repository, reference)) === digest;
     }
     /** One HEAD, and one GET if its answer does not settle it. */
-    async #isThere(digest) {
-        return (await this.#resolves(digest, digest)) || (await this.#read(digest)).kind === 'found';
+    async isThere(digest) {
+        return ((await this.resolves(digest, digest)) ||
+            (await this.#options.reader.manifest(this.#repository, digest)).kind === 'found');
     }
-    /** A manifest can't be restored without its bytes, but it may be there already. */
-    async #findUnreadable({ digest, tags }, why) {
-        await note(this.#manifests, digest, async () => (await this.#isThere(digest)) ? 'standing' : { why });
-        for (const tag of tags) {
-            await note(this.#tags, tag, async () => (await this.#resolves(tag, digest)) ? 'standing' : withoutIts(digest));
-        }
+    /** The registry's own undo brings back the blobs with their manifest. */
+    expectBlobs(manifest) {
+        requiredBlobsOf(manifest).forEach((digest) => {
+            parts_remember(this.#blobs, digest, Promise.resolve(true));
+        });
     }
-    async #restoreManifest(copy) {
-        if (await this.#isThere(copy.digest)) {
-            return 'standing';
-        }
-        const lack = await this.#missingEntry(copy.manifest);
-        if (lack !== undefined) {
-            return { why: lack };
-        }
-        const byServer = await this.#undo(copy);
-        if (byServer === 'restored') {
-            this.#byServer.add(copy.digest);
-            return byServer;
-        }
-        const pushed = await resultOf(() => this.#push(copy));
-        return typeof byServer === 'object' && typeof pushed === 'object'
-            ? { why: `${byServer.why}. It can't be pushed either: ${pushed.why}` }
-            : pushed;
+    /** Has all parts asked for once more: the registry has denied one that it seemed to have. */
+    forget() {
+        this.#blobs.clear();
+        this.#manifests.clear();
     }
-    /** By the registry's own means, which need no blob. @returns `undefined` where it has none for this manifest */
-    async #undo({ digest, id }) {
-        const { undo, pusher } = this.#options;
-        if (undo === undefined || id === undefined) {
-            return undefined;
-        }
-        const why = pusher === undefined
-            ? await undo.whyNot(id)
-            : await undo.restore(id, () => this.#isReadable(digest));
-        return why === undefined ? 'restored' : { why };
-    }
-    async #push({ digest, mediaType, manifest, bytes }) {
-        const { pusher, repository } = this.#options;
-        const why = await this.#missingBlobs(manifest);
-        if (why !== undefined || pusher === undefined) {
-            return why === undefined ? 'restored' : { why };
-        }
-        await pusher.pushManifest(repository, digest, { mediaType, bytes });
-        return (await this.#isReadable(digest))
-            ? 'restored'
-            : { why: 'the registry took the push, and then says that it has no such manifest' };
-    }
-    /** It is read by its digest, so that the reader checks the bytes against it. */
-    async #isReadable(digest) {
-        return (await this.#read(digest)).kind === 'found';
+    /** @returns why a push can't succeed, or would make an image that nobody can pull; `undefined` for neither */
+    async whyIncomplete(manifest) {
+        return (await this.whyWithoutEntries(manifest)) ?? (await this.#whyWithoutBlobs(manifest));
     }
     /** Some registries take an index without its children, and nobody could pull it. */
-    async #missingEntry(index) {
-        const entries = index.kind === 'index' ? naming_entriesOf(index) : [];
-        const failed = entries.find((digest) => this.#hasFailed(digest));
+    async whyWithoutEntries(manifest) {
+        const { absent, resultOf } = this.#options;
+        const entries = manifest.kind === 'index' ? naming_entriesOf(manifest) : [];
+        const failed = entries.find((digest) => typeof resultOf(digest) === 'object');
         if (failed !== undefined) {
             return `${failed}, which it lists, could not be restored`;
         }
-        const children = index.kind === 'index' ? index.children : [];
+        const children = manifest.kind === 'index' ? manifest.children : [];
         const unknown = children
             .map(({ digest }) => digest)
-            .filter((digest) => this.#options.absent?.has(digest) !== true)
-            .filter((digest) => !this.#isDecided(digest));
-        const [child] = await this.#without(unknown, (digest) => this.#isThere(digest));
-        return (child && `${child}, which it lists, is neither there nor in the backup: push that image again`);
+            .filter((digest) => absent?.has(digest) !== true && resultOf(digest) === undefined);
+        const missing = await this.#without([...new Set(unknown)], (digest) => this.#has(digest));
+        if (missing.length === 0) {
+            return undefined;
+        }
+        // A run saves all that it deletes, so the run that made this backup did not delete them.
+        const why = missing.length === 1
+            ? 'is neither there nor in the backup: it was gone before, or somebody else has deleted it. Push that image again'
+            : 'are neither there nor in the backup: they were gone before, or somebody else has deleted them. Push those images again';
+        return `${parts_few(missing)}, which it lists, ${why}`;
     }
-    async #missingBlobs(manifest) {
-        const missing = await this.#without(requiredBlobsOf(manifest), (blob) => this.#hasBlob(manifest, blob));
+    async #whyWithoutBlobs(manifest) {
+        const missing = await this.#without(requiredBlobsOf(manifest), async (digest) => {
+            // An index may list layers, and manifests of unknown types.
+            const isManifest = async () => manifest.kind === 'index' &&
+                // Everything with a result was restored before it, or would have been.
+                (this.#options.resultOf(digest) !== undefined || (await this.#has(digest)));
+            return (await this.#hasBlob(digest)) || (await isManifest());
+        });
         return missing.length === 0
             ? undefined
-            : `the registry no longer has what it consists of (${missing.join(', ')}): build or push it again`;
+            : `the registry no longer has what it consists of (${parts_few(missing)}): build or push it again`;
     }
-    /** An index may list layers, and manifests of unknown types. */
-    async #hasBlob(manifest, digest) {
-        const { reader, repository } = this.#options;
-        return ((await reader.hasBlob(repository, digest)) ||
-            // Everything with a result was restored before it, or would have been.
-            (manifest.kind === 'index' && (this.#isDecided(digest) || (await this.#isThere(digest)))));
+    #hasBlob(digest) {
+        return once(this.#blobs, digest, () => this.#options.reader.hasBlob(this.#repository, digest));
     }
-    async #restoreTag(tag, { digest, mediaType, bytes }) {
-        if (this.#hasFailed(digest)) {
+    /** Only for manifests that this restore does not push. */
+    #has(digest) {
+        return once(this.#manifests, digest, () => this.isThere(digest));
+    }
+    /** The digests for which `isSo` is false. */
+    async #without(digests, isSo) {
+        const { concurrency } = this.#options;
+        const found = await pMap(digests, async (digest) => ((await isSo(digest)) ? [] : [digest]), {
+            concurrency,
+        });
+        return found.flat().sort(compare);
+    }
+}
+/** A question that failed is not remembered. */
+async function once(answers, digest, ask) {
+    const known = answers.get(digest);
+    if (known !== undefined) {
+        return known;
+    }
+    const answer = ask();
+    parts_remember(answers, digest, answer);
+    try {
+        return await answer;
+    }
+    catch (error) {
+        answers.delete(digest);
+        throw error;
+    }
+}
+function parts_remember(answers, digest, answer) {
+    if (answers.size >= MOST_ANSWERS) {
+        answers.clear();
+    }
+    answers.set(digest, answer);
+}
+function parts_few(digests) {
+    const named = digests.slice(0, parts_FEW).join(', ');
+    return digests.length <= parts_FEW ? named : `${named} and ${number(digests.length - parts_FEW)} more`;
+}
+
+;// CONCATENATED MODULE: ./src/run/tag-restoration.ts
+/** Sets tags again that were deleted with their manifest. It never moves a tag that names something else. */
+
+
+/** A push of a tag is sent once, and after each failure the tag is read again. */
+const MOST_PUSHES = 3;
+class TagRestoration {
+    #repository;
+    #options;
+    constructor(repository, options) {
+        this.#repository = repository;
+        this.#options = options;
+    }
+    async restore(tag, copy) {
+        const { digest } = copy;
+        const { resultOf, whyIncomplete, pusher } = this.#options;
+        const result = resultOf(digest);
+        if (typeof result === 'object') {
             return withoutIts(digest);
         }
-        const { pusher, repository } = this.#options;
         const before = this.#setTag(digest, await this.#read(tag));
-        if (before !== undefined || pusher === undefined) {
-            return before ?? 'restored';
+        if (before !== undefined) {
+            return before;
         }
+        if (pusher !== undefined) {
+            return this.#push(tag, copy, pusher);
+        }
+        // A manifest that stood all the time may lack a part. What would be restored has just been found whole.
+        const why = result === 'standing' ? await whyIncomplete(copy) : undefined;
+        return why === undefined ? 'restored' : { why };
+    }
+    /** A former tag that points at something else now is left there. */
+    async restoreFormer(tag, copy) {
+        const { kind } = await this.#read(tag);
+        return kind === 'absent' ? this.restore(tag, copy) : 'standing';
+    }
+    async #push(tag, copy, pusher) {
+        const { digest, mediaType, bytes } = copy;
         for (let push = 1;; push += 1) {
             // The tag is read right before each push, which would move a tag that somebody has set since.
             const meanwhile = this.#setTag(digest, await this.#read(tag));
@@ -64341,10 +64652,13 @@ class Restoration {
                 // Before a retry the tag has to be read again.
                 let sent = 0;
                 const isLate = () => (sent += 1) > 1;
-                await pusher.pushManifest(repository, tag, { mediaType, bytes }, { isLate });
+                await pusher.pushManifest(this.#repository, tag, { mediaType, bytes }, { isLate });
                 break;
             }
             catch (error) {
+                if (error instanceof RegistryError && error.kind === 'part-missing') {
+                    return { why: await this.#options.whyRefused(copy, error) };
+                }
                 const isFinal = error instanceof RegistryError && error.kind !== 'unexpected';
                 if (isFinal || push === MOST_PUSHES || !(error instanceof RequestFailure)) {
                     throw error;
@@ -64353,6 +64667,9 @@ class Restoration {
         }
         return pushedTag(digest, await this.#read(tag));
     }
+    #read(tag) {
+        return this.#options.reader.manifest(this.#repository, tag);
+    }
     /** @returns the result for a tag that points at something, and so is not pushed */
     #setTag(digest, now) {
         if (now.kind === 'absent') {
@@ -64360,18 +64677,10 @@ class Restoration {
         }
         if (now.manifest.digest === digest) {
             // A tag may have been left behind by the delete of its manifest.
-            return this.#manifests.get(digest) === 'restored' ? 'restored' : 'standing';
+            return this.#options.resultOf(digest) === 'restored' ? 'restored' : 'standing';
         }
         return { why: `it names ${now.manifest.digest} now, and was left there` };
     }
-    /** A former tag that points at something else now is left there. */
-    async #restoreFormerTag(tag, each) {
-        const { kind } = await this.#read(tag);
-        return kind === 'absent' ? this.#restoreTag(tag, each) : 'standing';
-    }
-}
-function tagsOf(manifests, which) {
-    return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each]));
 }
 /** The result for a tag after its push. */
 function pushedTag(digest, after) {
@@ -64387,9 +64696,195 @@ function pushedTag(digest, after) {
 function withoutIts(digest) {
     return { why: `${digest} could not be restored` };
 }
-/** Notes the result for one manifest or tag. */
+
+;// CONCATENATED MODULE: ./src/run/restore-repository.ts
+/**
+ * Restores deleted manifests, by the registry's own undo or from their saved bytes: children before parents, tags last.
+ * It never restores an index without its entries. For each manifest that can't be restored, it says why.
+ */
+
+
+
+
+
+
+
+
+/** Distribution remembers the blobs that it had before a collection beside it, and answers by that. */
+const RESTART = 'It lacks a part of that image. If garbage was collected while it ran, restart it, and build or push the image again';
+/** Failures of the registry and the network are part of the result, and not thrown. */
+async function restoreRepository(repository, lost, options) {
+    const restoration = new Restoration(repository, options);
+    await restoration.restore(lost);
+    return restoration.result();
+}
+/** The joined results of several calls for one repository. */
+function joinRestored(repository, parts) {
+    return {
+        repository,
+        restored: parts.flatMap(({ restored }) => restored).sort(),
+        byServer: parts.flatMap(({ byServer }) => byServer).sort(),
+        standing: parts.flatMap(({ standing }) => standing).sort(),
+        failed: parts.flatMap(({ failed }) => failed).sort((a, b) => compare(a.digest, b.digest)),
+        tags: parts.flatMap(({ tags }) => tags).sort(),
+        failedTags: parts.flatMap(({ failedTags }) => failedTags).sort((a, b) => compare(a.tag, b.tag)),
+    };
+}
+/** One repository's restore, in one batch or several. */
+class Restoration {
+    #repository;
+    #options;
+    /** the digests of all batches; one that comes with a later batch is waited for */
+    #saved;
+    #parts;
+    #tagRestoration;
+    #manifests = new Map();
+    #byServer = new Set();
+    #tags = new Map();
+    /** @param saved the digests of all batches; default: there is one batch */
+    constructor(repository, options, saved = new Set()) {
+        this.#repository = repository;
+        this.#options = options;
+        this.#saved = saved;
+        const resultOf = (digest) => this.#manifests.get(digest);
+        this.#parts = new Parts(repository, { ...options, resultOf });
+        this.#tagRestoration = new TagRestoration(repository, {
+            ...options,
+            resultOf,
+            whyIncomplete: ({ manifest }) => this.#parts.whyIncomplete(manifest),
+            whyRefused: (copy, error) => this.#whyRefused(copy, error),
+        });
+    }
+    /** @returns the indexes that wait for an entry in another batch: to be given again */
+    async restore(lost) {
+        const all = [];
+        await this.#each(lost, async (one) => {
+            const saved = parseCopy(one);
+            if (typeof saved === 'string') {
+                await this.#findUnreadable(one, saved);
+            }
+            else {
+                all.push(saved);
+            }
+        });
+        const waiting = new Set();
+        for (const wave of childrenFirst(all)) {
+            const ready = wave.filter((copy) => !this.#waits(copy));
+            await this.#restoreWave(ready);
+            wave.filter((copy) => !ready.includes(copy)).forEach(({ digest }) => waiting.add(digest));
+        }
+        const decided = all.filter(({ digest }) => !waiting.has(digest));
+        await this.#each(restore_repository_tagsOf(decided, 'tags'), ([tag, each]) => note(this.#tags, tag, () => this.#tagRestoration.restore(tag, each)));
+        // If the manifest was there all the time, people have removed its former tags.
+        const restored = decided.filter(({ digest }) => this.#manifests.get(digest) === 'restored');
+        await this.#each(restore_repository_tagsOf(restored, 'formerTags'), ([tag, each]) => note(this.#tags, tag, () => this.#tagRestoration.restoreFormer(tag, each)));
+        return waiting;
+    }
+    /** What became of all batches. */
+    result() {
+        return joinRestored(this.#repository, [
+            {
+                restored: restore_repository_keysOf(this.#manifests, 'restored'),
+                byServer: [...this.#byServer],
+                standing: restore_repository_keysOf(this.#manifests, 'standing'),
+                failed: failuresOf(this.#manifests).map(([digest, why]) => ({ digest, why })),
+                tags: restore_repository_keysOf(this.#tags, 'restored'),
+                failedTags: failuresOf(this.#tags).map(([tag, why]) => ({ tag, why })),
+            },
+        ]);
+    }
+    async #each(all, work) {
+        await pMap(all, work, { concurrency: this.#options.concurrency });
+    }
+    #waits({ manifest }) {
+        const entries = manifest.kind === 'index' ? naming_entriesOf(manifest) : [];
+        return entries.some((digest) => this.#saved.has(digest) && !this.#manifests.has(digest));
+    }
+    async #isReadable(digest) {
+        // It is read by its digest, so that the reader checks the bytes against it.
+        return (await this.#options.reader.manifest(this.#repository, digest)).kind === 'found';
+    }
+    /** A manifest can't be restored without its bytes, but it may be there already. */
+    async #findUnreadable({ digest, tags }, why) {
+        await note(this.#manifests, digest, async () => (await this.#parts.isThere(digest)) ? 'standing' : { why });
+        for (const tag of tags) {
+            await note(this.#tags, tag, async () => (await this.#parts.resolves(tag, digest)) ? 'standing' : withoutIts(digest));
+        }
+    }
+    async #restoreWave(wave) {
+        const pushes = [];
+        await this.#each(wave, (copy) => note(this.#manifests, copy.digest, async () => {
+            if (await this.#parts.isThere(copy.digest)) {
+                return 'standing';
+            }
+            const why = await this.#parts.whyWithoutEntries(copy.manifest);
+            if (why !== undefined) {
+                return { why };
+            }
+            const undone = await this.#undo(copy);
+            if (undone.kind === 'not') {
+                pushes.push({ copy, ...undone });
+                return undefined;
+            }
+            this.#byServer.add(copy.digest);
+            this.#parts.expectBlobs(copy.manifest);
+            return 'restored';
+        }));
+        // After them, since the undo brings layers back that a push may need.
+        await this.#each(pushes, ({ copy, refusal }) => note(this.#manifests, copy.digest, async () => {
+            const pushed = await resultOf(() => this.#push(copy));
+            return refusal !== undefined && typeof pushed === 'object'
+                ? { why: `${refusal}. It can't be pushed either: ${pushed.why}` }
+                : pushed;
+        }));
+    }
+    /** By the registry's own means, which need no blob. The refusal is absent where it has none for this manifest. */
+    async #undo({ digest, id, }) {
+        const { undo, pusher } = this.#options;
+        if (undo === undefined || id === undefined) {
+            return { kind: 'not' };
+        }
+        const refusal = pusher === undefined
+            ? await undo.whyNot(id)
+            : await undo.restore(id, () => this.#isReadable(digest));
+        return refusal === undefined ? { kind: 'restored' } : { kind: 'not', refusal };
+    }
+    async #push(copy) {
+        const { digest, mediaType, manifest, bytes } = copy;
+        const { pusher } = this.#options;
+        const why = await this.#parts.whyIncomplete(manifest);
+        if (why !== undefined || pusher === undefined) {
+            return why === undefined ? 'restored' : { why };
+        }
+        try {
+            await pusher.pushManifest(this.#repository, digest, { mediaType, bytes });
+        }
+        catch (error) {
+            if (error instanceof RegistryError && error.kind === 'part-missing') {
+                return { why: await this.#whyRefused(copy, error) };
+            }
+            throw error;
+        }
+        return (await this.#isReadable(digest))
+            ? 'restored'
+            : { why: 'the registry took the push, and then says that it has no such manifest' };
+    }
+    /** A part may have gone since it was asked for. */
+    async #whyRefused({ manifest }, error) {
+        this.#parts.forget();
+        const why = await this.#parts.whyIncomplete(manifest);
+        return why ?? `${failureMessage(error)}. ${RESTART}`;
+    }
+}
+function restore_repository_tagsOf(manifests, which) {
+    return manifests.flatMap((each) => (each[which] ?? []).map((tag) => [tag, each]));
+}
+/** Notes the result for one manifest or tag, if there is one. */
 async function note(results, key, work) {
-    results.set(key, await resultOf(work));
+    const result = await resultOf(work);
+    if (result !== undefined) {
+        results.set(key, result);
+    }
 }
 /** A failure of the registry or the network is a result, too. */
 async function resultOf(work) {
@@ -64573,6 +65068,7 @@ function collectTags(past, earlier = new Map()) {
 const NEVER = Number.NEGATIVE_INFINITY;
 /**
  * A manifest that has a subject, or that a digest tag attaches to another one, is never chosen by itself: it describes.
+ * So does a list of referrers that its fallback tag has left.
  * All others may be left alone one day, even a part of an index that only describes something. So each competes, unless
  * another one that does takes it along as a part.
  *
@@ -64581,7 +65077,9 @@ const NEVER = Number.NEGATIVE_INFINITY;
 function newest_newestOf(orphans, count, aging) {
     const { inventory, graph } = aging;
     const attached = new Set(graph.digestTags.map(({ target }) => target));
-    const standing = [...orphans].filter((digest) => !attached.has(digest) && !inventory.manifests.get(digest)?.subject);
+    const standing = [...orphans].filter((digest) => !attached.has(digest) &&
+        !inventory.manifests.get(digest)?.subject &&
+        !isListOfReferrers(digest, aging));
     const held = new Set(standing.flatMap((digest) => newest_entriesOf(digest, aging)));
     const ranked = standing
         .filter((digest) => !held.has(digest))
@@ -64599,6 +65097,17 @@ function newest_newestOf(orphans, count, aging) {
         }
     }
     return newest;
+}
+/** An index of nothing but referrers of one manifest. Entries that are not there say nothing. */
+function isListOfReferrers(digest, { inventory: { manifests } }) {
+    const index = manifests.get(digest);
+    const entries = index?.kind === 'index' && index.others.length === 0 ? index.children : [];
+    const subjects = entries
+        .map((entry) => manifests.get(entry.digest))
+        .filter((entry) => entry !== undefined)
+        .map(({ subject }) => subject);
+    const [first] = subjects;
+    return first !== undefined && subjects.every((subject) => subject === first);
 }
 /**
  * How new an orphan is, the weightiest number first; the newer, the larger. Several orphans may go out of use
@@ -64699,6 +65208,9 @@ function constraints(graph, orphans) {
 }
 
 ;// CONCATENATED MODULE: ./src/plan/plan.ts
+/** For each manifest of an inventory: keep or delete, and the reason. */
+
+
 
 
 
@@ -64736,7 +65248,7 @@ function makePlan(inventory, policy) {
             .map(([digest, reason]) => ({ digest, reason }))
             .filter(({ digest }) => inventory.manifests.has(digest))
             .sort((a, b) => compare(a.digest, b.digest)),
-        orphans: describeOrphans(inventory, graph, unreached),
+        orphans: describeOrphans(inventory, graph, unreached, policy.now),
     };
 }
 const NOTHING_SEEN = new Map();
@@ -64813,6 +65325,12 @@ function findRoots(inventory, graph, policy) {
             }
         }
     }
+    for (const digest of policy.unusedFor === 0 ? [] : manifests.keys()) {
+        const use = recentUseOf(digest, inventory, policy);
+        if (use !== undefined) {
+            keep(digest, use);
+        }
+    }
     const births = birthsIn(inventory);
     for (const digest of policy.gracePeriod === 0 ? [] : manifests.keys()) {
         const youth = youthOf(digest, inventory, births, policy);
@@ -64824,6 +65342,19 @@ function findRoots(inventory, graph, policy) {
         keep(digest, { kind: 'layer' });
     });
     return roots;
+}
+/**
+ * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
+ * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
+ * a tag is a change (docs/adr/0009).
+ */
+function recentUseOf(digest, { past, listing }, { now, unusedFor }) {
+    const use = lastUseOf(past.get(digest), now);
+    const times = [use?.until, listing?.get(digest)?.changedAt].filter((time) => time !== undefined);
+    const since = Math.max(...times);
+    return since > now - unusedFor
+        ? { kind: 'recently-used', since, tags: use?.tags ?? [] }
+        : undefined;
 }
 /**
  * Why a manifest is too young to be judged, if it is. When it was pushed, the registry's list tells best. One that a run saw in use was pushed completely. Of
@@ -64875,13 +65406,26 @@ function unknownAges(inventory, plan, policy) {
     }
     return images;
 }
-function describeOrphans(inventory, graph, unreached) {
+function describeOrphans(inventory, graph, unreached, now) {
     const births = birthsIn(inventory);
     const reasons = orphanReasons(inventory, graph, unreached);
-    return deletionOrder(graph, unreached).map(({ digest, after }) => {
-        const reason = reasons.get(digest) ?? { kind: 'unreachable' };
-        return { digest, reason, created: births(digest), after };
-    });
+    return deletionOrder(graph, unreached).map(({ digest, after }) => ({
+        digest,
+        reason: reasons.get(digest) ?? { kind: 'unreachable' },
+        age: ageOf(digest, inventory, births(digest), now),
+        lastUse: lastUseOf(inventory.past.get(digest), now),
+        after,
+    }));
+}
+function ageOf(digest, { listing, past }, birth, now) {
+    const [pushed, seen] = [listing?.get(digest)?.pushedAt, past.get(digest)?.firstSeen];
+    if (pushed !== undefined) {
+        return { kind: 'pushed', at: pushed };
+    }
+    if (birth !== undefined && tellsTime(birth, now)) {
+        return { kind: 'built', at: birth };
+    }
+    return seen === undefined ? undefined : { kind: 'first-seen', at: seen };
 }
 function orphanReasons(inventory, graph, orphans) {
     const { manifests } = inventory;
@@ -64958,6 +65502,124 @@ class Attempts {
             }
             progress.done();
         }, { concurrency });
+    }
+}
+
+;// CONCATENATED MODULE: ./src/oci/earlier-indexes.ts
+/**
+ * The indexes that a fallback tag pointed at before its latest referrers were added. Where a registry has no referrers
+ * API, a client adds a referrer by pushing a longer index under that tag, and the one before stays without a name
+ * (distribution-spec, "Referrers Tag Schema"). It is the longer one without one entry, to the byte, as long as the same
+ * client library wrote both. Pure: only the registry can say whether there is such an index.
+ */
+
+
+/** For one index: each may cost a request. */
+const MOST_GUESSES = 20;
+/**
+ * Guesses the digests of earlier indexes, the latest first. The value of each `yield` tells whether that one is there.
+ *
+ * oras-go and regclient put the new entry last. go-containerregistry sorts the entries by digest, so each of them may
+ * be the new one: a sorted list is tried without each entry in turn, and then again from the one that is there. A long
+ * sorted list is left out, since most guesses would be in vain. If an entry was removed, or two libraries took turns,
+ * the guesses are wrong, and nothing is found.
+ *
+ * @param body the bytes of the index, as text
+ * @param isRemembered whether an earlier run saw this manifest: then it asked for those before it, too
+ */
+function* guessEarlier(index, body, isRemembered) {
+    const isSorted = hasSortedEntries(index);
+    const algorithm = algorithmOf(index.digest);
+    let guesses = 0;
+    let bytes = Buffer.from(body);
+    for (let count = index.children.length; count > 1; count -= 1) {
+        if (isSorted && count > MOST_GUESSES) {
+            return;
+        }
+        const shorter = withoutOneEntry(bytes, isSorted ? count : 1);
+        const digests = shorter.map((each) => digestOf(each, algorithm));
+        if (digests.length === 0 || digests.some(isRemembered)) {
+            return;
+        }
+        // Somebody may have deleted the latest, and not those before it: then the guesses go on from the likeliest.
+        let found = 0;
+        for (const [at, digest] of digests.entries()) {
+            guesses += 1;
+            if (guesses > MOST_GUESSES) {
+                return;
+            }
+            if (yield digest) {
+                found = at;
+                break;
+            }
+        }
+        bytes = shorter[found] ?? bytes;
+    }
+}
+function hasSortedEntries({ children }) {
+    return children.every(({ digest }, at) => at === 0 || (children[at - 1]?.digest ?? '') < digest);
+}
+/**
+ * The bytes of an index without its last entry, without the one before that, and so on. All else stays as it was
+ * written, white space too.
+ *
+ * @param most so many of them
+ */
+function withoutOneEntry(bytes, most) {
+    const entries = objectsIn(bytes, 'manifests');
+    const cuts = entries.map(({ from, to }, at) => {
+        const before = entries[at - 1];
+        return before === undefined ? { from, to: entries[1]?.from ?? to } : { from: before.to, to };
+    });
+    return cuts
+        .slice(-most)
+        .reverse()
+        .map(({ from, to }) => Buffer.concat([bytes.subarray(0, from), bytes.subarray(to)]));
+}
+
+;// CONCATENATED MODULE: ./src/run/earlier-indexes.ts
+/**
+ * Asks for the indexes that fallback tags pointed at before (src/oci/earlier-indexes.ts). Only reads, and decides
+ * nothing: one that is there is judged as any other manifest.
+ *
+ * No push needs it: the tag has moved on, and the index there lists all that it lists. A client that moves the tag
+ * back, as for a removed referrer, pushes its bytes again, and the recheck reads the tag. Two clients that add referrers
+ * at the same time lose one of them by their own race, with or without this one; they read the list by its tag.
+ */
+
+
+
+/**
+ * Asks only about indexes that no earlier run saw, so that nothing is asked while nothing changes. The recheck knows
+ * what the first read of its run has found. A registry that lists its manifests lists these, too.
+ *
+ * @param find reads those of the digests that are there
+ * @param isThere whether that manifest was read
+ */
+async function findEarlierIndexes({ inventory, bodies }, { known, lister }, find, isThere) {
+    const newBody = (digest) => (known.past.has(digest) ? undefined : bodies.get(digest));
+    const isNews = ([tag, digest]) => parseDigestTag(tag)?.role === 'fallback' && newBody(digest) !== undefined;
+    if (known.earlier !== undefined || lister !== undefined || ![...inventory.tags].some(isNews)) {
+        return;
+    }
+    const isRemembered = (digest) => {
+        const status = known.past.get(digest)?.status;
+        return status !== undefined && status !== 'deleted';
+    };
+    const step = (guesses, wasThere) => {
+        const { done, value } = guesses.next(wasThere);
+        return done === true ? [] : [{ guesses, digest: value }];
+    };
+    const targets = new Set(buildGraph(inventory).digestTags.map(({ target }) => target));
+    let searches = [...targets].flatMap((digest) => {
+        const index = inventory.manifests.get(digest);
+        const body = newBody(digest);
+        const isIndex = index?.kind === 'index' && body !== undefined;
+        return isIndex ? step(guessEarlier(index, body, isRemembered), false) : [];
+    });
+    while (searches.length > 0) {
+        await find(new Set(searches.map(({ digest }) => digest)));
+        searches = searches.flatMap(({ guesses, digest }) => step(guesses, isThere(digest)));
     }
 }
 
@@ -65076,7 +65738,7 @@ async function readLinks(unasked, inventory, context) {
     return links;
 }
 /** Sources that don't say that it is a manifest. It may be a layer or config, which is not a gap. */
-const VAGUE = new Set(['input', 'protected', 'mentioned']);
+const VAGUE = new Set(['input', 'protected', 'mentioned', 'earlier']);
 /**
  * Reads the manifest that a source names: one GET, and for a vague source a HEAD if Distribution answers as for a blob.
  *
@@ -65488,6 +66150,7 @@ class ReferrerQuestions {
 
 
 
+
 /**
  * Reads a repository until nothing new appears: its tags, the candidates, and every manifest that one
  * of those names. For each apparent orphan it then reads the ages and referrers that might save it. The plan is
@@ -65506,6 +66169,7 @@ async function surveyRepository(repository, candidates, options, known = { manif
         .filter(([digest, { status }]) => status !== 'deleted' && known.earlier?.gone?.has(digest) !== true)
         .map(([digest]) => ({ digest, source: 'ledger' }));
     await reading.follow(past);
+    await reading.followEarlierIndexes();
     for (;;) {
         const survey = reading.survey();
         if (!(await reading.readMore(survey))) {
@@ -65554,9 +66218,14 @@ class Reading {
         });
     }
     survey() {
-        const { repository, attempts, policy } = this.#context;
-        const { found, absent, bodies, isUntyped } = this.#reads;
-        const inventory = {
+        const inventory = this.#inventory();
+        const { bodies } = this.#reads;
+        return { inventory, plan: makePlan(inventory, this.#context.policy), bodies };
+    }
+    #inventory() {
+        const { repository, attempts } = this.#context;
+        const { found, absent, isUntyped } = this.#reads;
+        return {
             repository,
             tags: new Map(this.#tags.found),
             manifests: new Map(found),
@@ -65573,7 +66242,6 @@ class Reading {
             gaps: attempts.gaps(),
             ...(isUntyped ? { isUntyped } : {}),
         };
-        return { inventory, plan: makePlan(inventory, policy), bodies };
     }
     #ghosts() {
         const { manifests, earlier, past } = this.#context.known;
@@ -65593,6 +66261,11 @@ class Reading {
         await this.follow(entries.map(({ digest, source }) => ({ digest, source })));
         await this.#followAll();
         await this.follow(this.#list.manifests().filter(({ digest }) => !this.#spared.has(digest)));
+    }
+    /** Reads the lists of referrers that later ones have replaced. */
+    async followEarlierIndexes() {
+        const { found, bodies } = this.#reads;
+        await findEarlierIndexes({ inventory: this.#inventory(), bodies }, this.#context, (digests) => this.#find(digests, 'earlier', (digest) => `manifest ${digest}`), (digest) => found.has(digest));
     }
     /** Reads all manifests that other manifests and the tags name. */
     async #followAll() {
@@ -66988,7 +67661,7 @@ class Cleaning {
         ]);
     };
     #surveyOptions(ledger, now) {
-        const { gracePeriod, danglingReferrers, keepUntagged, protection, concurrency } = this.#settings;
+        const { gracePeriod, unusedFor, danglingReferrers, keepUntagged, protection, concurrency } = this.#settings;
         const { progress, clock } = this.#tools;
         return {
             reader: withoutEntries(this.#registry.reader, ledger),
@@ -66998,6 +67671,7 @@ class Cleaning {
             clock,
             policy: {
                 gracePeriod,
+                unusedFor,
                 danglingReferrers,
                 keepUntagged,
                 protection,
@@ -67298,16 +67972,19 @@ async function restoreBackup(settings, { transport, progress, quote, stop }) {
         }
         progress.expect(entries.length);
         const undo = undoAt(restorer, repository, transport.clock);
-        const earlier = new Set();
-        const options = { reader, concurrency, undo, earlier, ...(dryRun ? {} : { pusher }) };
-        const parts = [];
-        for await (const lost of batches(entries, backup)) {
-            const part = await restoreRepository(repository, lost, options);
-            part.restored.forEach((digest) => earlier.add(digest));
-            parts.push(part);
-            lost.forEach(() => progress.done());
+        const restoration = new Restoration(repository, { reader, concurrency, undo, ...(dryRun ? {} : { pusher }) }, new Set(entries.map(({ digest }) => digest)));
+        let left = entries;
+        // Mostly once: an index may come in a batch before the index that it lists.
+        while (left.length > 0) {
+            const waiting = new Set();
+            for await (const lost of batches(left, backup)) {
+                const later = await restoration.restore(lost);
+                later.forEach((digest) => waiting.add(digest));
+                lost.filter(({ digest }) => !later.has(digest)).forEach(() => progress.done());
+            }
+            left = left.filter(({ digest }) => waiting.has(digest));
         }
-        restored.push(joinRestored(repository, parts));
+        restored.push(restoration.result());
     }
     if (stop.aborted) {
         failures.push(whyStopped(stop, 'before it was done'));
@@ -67414,6 +68091,9 @@ function fewOf(names) {
 
 
 
+
+
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
@@ -67435,7 +68115,7 @@ async function main() {
     try {
         const settings = readSettings();
         const transport = await connect(settings, log, stop, (secret) => {
-            spellings(secret).forEach((form) => core_setSecret(form));
+            spellings(secret).forEach(maskInLog);
             secrets.add(secret);
         });
         const progress = startProgress(() => transport.stats().requests, (line) => log.info(line));
@@ -67495,7 +68175,7 @@ async function connect(settings, log, stop, mask) {
     return createTransport({
         ...settings,
         credentials,
-        userAgent: 'registry-manifest-cleanup',
+        userAgent: `registry-manifest-cleanup/${text_version_VERSION}`,
         mask,
         stop,
         // Not made when nobody sees them: a run may send a million requests.
@@ -67552,7 +68232,7 @@ async function report(finished, settings, log, redact) {
         annotate(refusalNotes(run), 'warning', log, REFUSALS);
     }
     await publish(run, redact);
-    const notes = [planFileNote(run), backupNote(run)].filter((note) => note !== undefined);
+    const notes = [planFileNote(run), backupNote(run), firstRunNote(run)].filter((note) => note !== undefined);
     notes.forEach((note) => log.info(note));
     const { cut } = deletedDigests(run);
     if (cut > 0) {

@@ -28,6 +28,7 @@ import { planLines, whyNoPlan } from './report/plan-file.js';
 import { restoreHeadline, restoreLines, restoreNotes, restoreProblems } from './report/restore.js';
 import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
+import { firstRunNote } from './report/first-run.js';
 import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
@@ -207,7 +208,9 @@ async function report(
     annotate(refusalNotes(run), 'warning', log, REFUSALS);
   }
   await publish(run, redact);
-  const notes = [planFileNote(run), backupNote(run)].filter((note) => note !== undefined);
+  const notes = [planFileNote(run), backupNote(run), firstRunNote(run)].filter(
+    (note) => note !== undefined,
+  );
   notes.forEach((note) => log.info(note));
   const { cut } = deletedDigests(run);
   if (cut > 0) {

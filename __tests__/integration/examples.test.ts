@@ -1,8 +1,8 @@
 /**
- * The workflows of examples/: each step of the action is run as GitHub would, on a real registry, or on the simulator of
- * GHCR.
+ * The workflows of examples/ and README.md: their steps are run as GitHub would, on a real registry, or on the simulator
+ * of GHCR.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -18,141 +18,107 @@ import {
 } from '@jest/globals';
 import { parse } from 'yaml';
 
+import { workflowsIn } from '../../scripts/docs.js';
 import { digestOf } from '../../src/oci/digest.js';
 import { APP } from '../support/builders/build.js';
-import { runAction, type ActionRun } from '../support/clients/run-action.js';
+import type { ActionRun } from '../support/clients/run-action.js';
 import { deletedIn, expectGreen, expectQuiet } from '../support/clients/outcome.js';
-import { seed } from '../support/clients/push.js';
+import { push, seed } from '../support/clients/push.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import { read } from '../support/servers/ghcr/client.js';
 import { startGhcr, type Ghcr } from '../support/servers/ghcr/ghcr.js';
 import { JOB_TOKEN } from '../support/servers/ghcr/options.js';
 import { basicHeader } from '../support/servers/memory/auth.js';
-import { PASSWORD, startDockerRegistry, USERNAME } from '../support/servers/docker-registry.js';
+import { startDockerRegistry } from '../support/servers/docker-registry.js';
 import { apart, entriesOf } from '../support/clients/ledger.js';
 import { dockerRegistry, present } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
 import { FRESH, type Version, make, named, release } from '../support/scenes/versions.js';
+import {
+  blocksOf,
+  exampleOf,
+  fill,
+  startGitHub,
+  type Step,
+  textOf,
+  type Values,
+  withoutInput,
+  type Workflow,
+  type World,
+} from '../support/scenes/workflow.js';
 
 // Many processes at once on a small machine that others use, too.
 jest.setTimeout(180_000);
 
-type Inputs = Readonly<Record<string, string>>;
+/** Built long ago: no grace period keeps it. */
+const OLD = '2025-01-01T00:00:00Z';
 
-interface Job {
-  readonly steps: readonly { readonly uses?: string; readonly with?: Record<string, unknown> }[];
+const versionsOf = (created: string, ...names: string[]): Version[] =>
+  names.map((name) => make('signed index', name, { created, hasReferrersApi: false }));
+
+const without = (all: ReadonlySet<string>, others: ReadonlySet<string>): Set<string> =>
+  new Set([...all].filter((each) => !others.has(each)));
+
+const github = startGitHub();
+
+afterAll(() => {
+  github.remove();
+});
+
+/** What the files of the GitHub repository pin is not in the registry. */
+const FILES = new Map([
+  ['deploy/app.yaml', `image: registry.example.com/elsewhere@sha256:${'0'.repeat(64)}\n`],
+]);
+
+/** The one run of the action in a workflow on this registry. */
+async function onlyRun(
+  registry: RealRegistry,
+  workflow: Workflow,
+  world: Partial<World> = {},
+): Promise<ActionRun> {
+  const place = { registryUrl: registry.url, storage: registry.directory, files: FILES };
+  const { actions } = await github.run(workflow, { ...place, ...world });
+  expect(actions).toHaveLength(1);
+  return present(actions[0]);
 }
 
-interface Workflow {
-  readonly on: {
-    readonly workflow_dispatch?: {
-      readonly inputs: Readonly<Record<string, { readonly default?: unknown }>>;
-    };
-  };
-  readonly env?: Inputs;
-  readonly jobs: Readonly<Record<string, Job>>;
-}
-
-const textOf = (file: string): string =>
-  readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
-
-const workflowOf = (file: string): Workflow => parse(textOf(`examples/${file}`)) as Workflow;
-
-/** The inputs of the form that starts a workflow by hand: what was chosen, and else their defaults. */
-function formOf({ on }: Workflow, chosen: Inputs): Inputs {
-  const form = Object.entries(on.workflow_dispatch?.inputs ?? {});
-  return Object.fromEntries(
-    form.map(([name, { default: value = '' }]) => [name, chosen[name] ?? String(value)]),
-  );
-}
-
-/** The text with what GitHub would put in place of its expressions. */
-function evaluated(text: string, context: Readonly<Record<string, Inputs>>): string {
-  return text.replace(/\$\{\{ (\w+)\.([\w-]+) \}\}/g, (_, of: string, key: string) =>
-    present(context[of]?.[key]),
-  );
-}
-
-/** The inputs that the step of the action gets. */
-function inputsOf(jobs: readonly Job[], context: Readonly<Record<string, Inputs>>): Inputs {
-  const steps = jobs.flatMap((job) => job.steps);
-  const step = steps.find(({ uses = '' }) => uses.startsWith('registry-manifest-cleanup/'));
-  return Object.fromEntries(
-    Object.entries(present(step?.with)).map(([name, value]) => [
-      name,
-      evaluated(String(value), context),
-    ]),
-  );
-}
+/** A workflow of these steps alone. */
+const workflowOf = (steps: readonly Step[]): Workflow => ({ jobs: { job: { steps } } });
 
 describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', () => {
-  const making = { created: FRESH, hasReferrersApi: false };
-  const [one, two] = ['v1', 'v2'].map((each) => make('signed index', each, making)) as [
-    Version,
-    Version,
-  ];
-  let home: string;
+  const [one, two] = versionsOf(FRESH, 'v1', 'v2') as [Version, Version];
   let registry: RealRegistry;
 
   beforeAll(async () => {
-    home = mkdtempSync(path.join(tmpdir(), 'examples-'));
     registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
-    // What docker/login-action leaves behind.
-    const auth = Buffer.from(`${USERNAME}:${PASSWORD}`).toString('base64');
-    writeFileSync(
-      path.join(home, 'config.json'),
-      JSON.stringify({ auths: { [registry.host]: { auth } } }),
-    );
-    // What actions/checkout does.
-    mkdirSync(path.join(home, 'deploy'));
-    const pinned = `registry.example.com/elsewhere@sha256:${'0'.repeat(64)}`;
-    writeFileSync(path.join(home, 'deploy', 'app.yaml'), `image: ${pinned}\n`);
   });
 
   afterAll(async () => {
     await registry.stop();
-    rmSync(home, { recursive: true, force: true });
   });
 
-  /**
-   * Runs the step of the action as GitHub would, with this registry for the one of the example.
-   *
-   * @param chosen what was chosen in the form, over its defaults
-   */
-  async function runExample(file: string, chosen: Inputs = {}): Promise<ActionRun> {
-    const workflow = workflowOf(file);
-    const { env = {}, jobs } = workflow;
-    const inputs = inputsOf(Object.values(jobs), {
-      env,
-      inputs: formOf(workflow, chosen),
-      runner: { temp: home },
-    });
-    const here = Object.entries(inputs).map(([name, value]) => [
-      name,
-      value.replaceAll('registry.example.com', registry.url),
-    ]);
-    const enter = `process.chdir(${JSON.stringify(home)})`;
-    return runAction(Object.fromEntries(here) as Record<string, string>, {
-      env: { DOCKER_CONFIG: home },
-      nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(enter)}`],
-    });
-  }
+  const runExample = (file: string, world: Partial<World> = {}): Promise<ActionRun> => {
+    const build = () => Promise.resolve();
+    return onlyRun(registry, exampleOf(file), { build, ...world });
+  };
 
   // The tests of this block follow each other as the days of a team do.
   it('delete the image before, in the job that pushed (after-push.yml)', async () => {
-    await release(registry, one);
-    expectQuiet(await runExample('after-push.yml'), { 'deleted-count': '0' });
-    await release(registry, two);
-    expectQuiet(await runExample('after-push.yml'), { 'failed-count': '0' });
+    const first = await runExample('after-push.yml', { build: () => release(registry, one) });
+    expectQuiet(first, { 'deleted-count': '0' });
+    const second = await runExample('after-push.yml', { build: () => release(registry, two) });
+    expectQuiet(second, { 'failed-count': '0' });
     expect(apart(registry.manifests()).users).toEqual(named([two]));
     expect(await entriesOf(registry)).toHaveLength(1);
   });
 
-  it('clean everything that lost its tag since the night before (scheduled.yml)', async () => {
+  it('clean everything that lost its tag more than a week ago (scheduled.yml)', async () => {
     const others = ['team/api', 'ops/tools'];
     await Promise.all(others.map((repository) => release(registry, one, { repository })));
-    expectQuiet(await runExample('scheduled.yml'), { 'deleted-count': '0' });
+    // The clocks of the runner and of the registry differ, which is a warning.
+    expectGreen(await runExample('scheduled.yml', { daysAgo: 9 }), { 'deleted-count': '0' });
     await Promise.all(others.map((repository) => release(registry, two, { repository })));
+    expectGreen(await runExample('scheduled.yml', { daysAgo: 8 }), { 'failed-count': '0' });
     expectQuiet(await runExample('scheduled.yml'), { 'failed-count': '0' });
     const left = [APP, ...others].flatMap((repository) => [...named([two], repository)]);
     expect(apart(registry.manifests()).users).toEqual(new Set(left));
@@ -160,38 +126,146 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/', ()
   });
 
   it('show what would be deleted and change nothing, until the box is cleared (by-hand.yml)', async () => {
-    await release(registry, one);
-    const [before, entries] = [registry.manifests(), await entriesOf(registry)];
-    const gone = [...named([two])].filter((each) => !named([one]).has(each));
-    const shown = await runExample('by-hand.yml');
-    expectQuiet(shown, { 'orphans-found': String(gone.length), 'deleted-count': '0' });
+    // One that no run has seen, and that the form names.
+    const [before] = versionsOf(OLD, 'v0') as [Version];
+    await release(registry, before);
+    await release(registry, two);
+    const [manifests, entries] = [registry.manifests(), await entriesOf(registry)];
+    const gone = without(named([before]), named([two]));
+    const form = { digests: `${APP}@${before.main.digest}` };
+    const shown = await runExample('by-hand.yml', { inputs: form });
+    expectQuiet(shown, { 'orphans-found': String(gone.size), 'deleted-count': '0' });
     expect(shown.outputs['report-file']).toMatch(/\/cleanup-report\.json$/);
-    expect(registry.manifests()).toEqual(before);
+    expect(registry.manifests()).toEqual(manifests);
     expect(await entriesOf(registry)).toEqual(entries);
 
-    const done = await runExample('by-hand.yml', { 'dry-run': 'false' });
-    expectQuiet(done, { 'deleted-count': String(gone.length) });
-    const deleted = JSON.parse(done.outputs['deleted-digests'] ?? '') as string[];
-    expect(deleted.sort()).toEqual(gone.sort());
+    const done = await runExample('by-hand.yml', { inputs: { ...form, 'dry-run': 'false' } });
+    expectQuiet(done, { 'deleted-count': String(gone.size) });
+    expect(deletedIn(done)).toEqual(gone);
   });
 });
+
+describeWith('docker-registry', dockerRegistry, 'a first clean-up', () => {
+  const making = { created: OLD, hasReferrersApi: false };
+  const signed = versionsOf(OLD, 'v1', 'v2', 'v3');
+  const plain = ['v1', 'v2', 'v3'].map((each) => make('index with a shared child', each, making));
+  const pushed = [
+    [APP, signed],
+    ['team/api', plain],
+  ] as const;
+  const all = new Set(pushed.flatMap(([name, versions]) => [...named(versions, name)]));
+  const kept = new Set(pushed.flatMap(([name, versions]) => [...named(versions.slice(2), name)]));
+  const orphans = without(all, kept);
+  const [first] = signed as [Version];
+  let registry: RealRegistry;
+
+  /** Years of pushes, which no run has seen. Nothing but a listing tells of what they replaced. */
+  beforeEach(async () => {
+    registry = await startDockerRegistry(present(dockerRegistry), { auth: 'htpasswd' });
+    for (const [repository, versions] of pushed) {
+      for (const version of versions) {
+        await release(registry, version, { repository });
+      }
+    }
+    expect(registry.manifests()).toEqual(all);
+  });
+
+  afterEach(async () => {
+    await registry.stop();
+  });
+
+  it('finds all orphans in its first dry-run, with the commands and steps of the README', async () => {
+    const heading = 'Quick start on Distribution';
+    const [list = ''] = blocksOf(heading, 'sh');
+    const [block = ''] = blocksOf(heading, 'yaml');
+    const steps = [{ run: list }, ...(parse(block) as Step[])];
+
+    // A run without the list, which the README spares its reader, sees only what the tags of signatures name.
+    const blind = steps.map((step) => withoutInput(step, 'digests-file'));
+    const little = await onlyRun(registry, workflowOf(blind));
+    expect(Number(little.outputs['orphans-found'])).toBeLessThan(orphans.size);
+
+    const shown = await onlyRun(registry, workflowOf(steps));
+    expectQuiet(shown, {
+      'orphans-found': String(orphans.size),
+      'deleted-count': '0',
+    });
+    expect(registry.manifests()).toEqual(all);
+
+    // The same without `dry-run`, as the README goes on.
+    const real = steps.map((step) => withoutInput(step, 'dry-run'));
+    const done = await onlyRun(registry, workflowOf(real));
+    expectQuiet(done, { 'deleted-count': String(orphans.size) });
+    expect(apart(registry.manifests()).users).toEqual(kept);
+  });
+
+  it('lists the same over ssh, with the step that first-cleanup.yml has in a comment', async () => {
+    // The last argument is what a shell gets on the other machine.
+    const ssh = '#!/usr/bin/env bash\ngrep -q KEY "$2" && exec bash -c "${@: -1}"\n';
+    const programs = mkdtempSync(path.join(tmpdir(), 'examples-'));
+    writeFileSync(path.join(programs, 'ssh'), ssh, { mode: 0o755 });
+    const { id } = await github.run(workflowOf(overSsh()), {
+      registryUrl: registry.url,
+      storage: registry.directory,
+      secrets: { REGISTRY_SSH_KEY: 'A KEY', REGISTRY_SSH_KNOWN_HOSTS: 'a line' },
+      env: { PATH: `${programs}:${process.env['PATH'] ?? ''}` },
+    });
+    rmSync(programs, { recursive: true });
+    const listing = path.join(github.artifactOf(id, 'registry-listing'), 'manifests.txt');
+    const named = readFileSync(listing, 'utf8').matchAll(
+      /\/repositories\/(.*)\/_manifests\/revisions\/(\w+)\/(\w+)\/link\n/g,
+    );
+    expect(
+      new Set([...named].map(([, name, algorithm, hex]) => `${name}@${algorithm}:${hex}`)),
+    ).toEqual(all);
+  });
+
+  it('lists, shows, waits for an approval and deletes exactly that (first-cleanup.yml)', async () => {
+    const asked: string[] = [];
+    const { results, actions } = await github.run(exampleOf('first-cleanup.yml'), {
+      registryUrl: registry.url,
+      storage: registry.directory,
+      files: FILES,
+      approve: async () => {
+        expect(registry.manifests()).toEqual(all);
+        // While the reviewers look, a tag comes back to one of them.
+        await push(registry, APP, first.main, 'rollback');
+        asked.push('approve');
+        return true;
+      },
+    });
+    expect(asked).toEqual(['approve']);
+    expect(results).toEqual({
+      list: 'success',
+      plan: 'success',
+      approve: 'success',
+      apply: 'success',
+    });
+    const [shown, done] = actions as [ActionRun, ActionRun];
+    expectQuiet(shown, { 'orphans-found': String(orphans.size), 'deleted-count': '0' });
+    const inUse = new Set([...kept, ...named([first])]);
+    expectQuiet(done, { 'deleted-count': String(without(orphans, inUse).size) });
+    expect(apart(registry.manifests()).users).toEqual(inUse);
+  });
+});
+
+/** The step of first-cleanup.yml that is commented out, instead of the one before it. */
+function overSsh(): Step[] {
+  const text = textOf('examples/first-cleanup.yml');
+  const [commented = ''] = /^ +# - env:\n(?: +# {3,}.*\n)+/m.exec(text) ?? [];
+  const [step] = parse(commented.replace(/^ +# /gm, '')) as [Step];
+  const [, ...others] = present(exampleOf('first-cleanup.yml').jobs['list']).steps;
+  return [step, ...others];
+}
 
 describe('a workflow on GHCR', () => {
   const ACTOR = 'octocat';
   const PACKAGE = 'acme/shop';
-  const making = { created: FRESH, hasReferrersApi: false };
-  const [before, current] = ['v1', 'v2'].map((each) => make('signed index', each, making)) as [
-    Version,
-    Version,
-  ];
-  const orphans = new Set(
-    [...named([before], PACKAGE)].filter((each) => !named([current], PACKAGE).has(each)),
-  );
+  const [before, current] = versionsOf(FRESH, 'v1', 'v2') as [Version, Version];
+  const orphans = without(named([before], PACKAGE), named([current], PACKAGE));
   let ghcr: Ghcr;
-  let temp: string;
 
   beforeEach(async () => {
-    temp = mkdtempSync(path.join(tmpdir(), 'examples-'));
     ghcr = await startGhcr({ accounts: [{ login: 'Acme', type: 'Organization' }] });
     for (const { main, about } of [before, current]) {
       seed(ghcr.state, PACKAGE, main, 'latest');
@@ -203,43 +277,44 @@ describe('a workflow on GHCR', () => {
 
   afterEach(async () => {
     await ghcr.stop();
-    rmSync(temp, { recursive: true, force: true });
   });
 
   /**
-   * Runs the step of the action as GitHub would in the repository Acme/Shop, with the simulator for ghcr.io.
+   * Runs a workflow as GitHub would in the repository Acme/Shop, with the simulator for ghcr.io.
    *
-   * @param form the context `inputs`
+   * @param inputs what was chosen in the form, over its defaults
    */
-  function runStep(jobs: readonly Job[], form: Inputs = {}): Promise<ActionRun> {
-    const context = { inputs: form, runner: { temp }, github: { token: JOB_TOKEN } };
-    const { inputs } = parse(textOf('action.yml')) as Pick<
-      Workflow['on']['workflow_dispatch'] & object,
-      'inputs'
-    >;
-    const defaults = Object.entries(inputs)
-      .filter(([, { default: value }]) => value !== undefined)
-      .map(([name, { default: value }]) => [name, evaluated(String(value), context)] as const);
-    const given = inputsOf(jobs, context);
-    expect(given['registry-url']).toBe('ghcr.io');
-    return runAction(
-      {
-        ...Object.fromEntries(defaults),
-        ...given,
-        'registry-url': ghcr.url,
-        'registry-type': 'ghcr',
-        'api-url': ghcr.api,
-      },
-      { env: { GITHUB_REPOSITORY: 'Acme/Shop', GITHUB_ACTOR: ACTOR } },
+  async function runHere(workflow: Workflow, inputs: Values = {}): Promise<ActionRun> {
+    const { inputs: known } = parse(textOf('action.yml')) as {
+      readonly inputs: Readonly<Record<string, { readonly default?: string }>>;
+    };
+    const context = { github: { token: JOB_TOKEN } };
+    const defaults = Object.entries(known).flatMap(([name, { default: value }]) =>
+      value === undefined ? [] : [[name, fill(value, context)] as const],
     );
+    const { actions } = await github.run(workflow, {
+      registryUrl: ghcr.url,
+      inputs,
+      given: (given) => {
+        expect(given['registry-url']).toBe('ghcr.io');
+        return {
+          ...Object.fromEntries(defaults),
+          ...given,
+          'registry-url': ghcr.url,
+          'registry-type': 'ghcr',
+          'api-url': ghcr.api,
+        };
+      },
+      env: { GITHUB_REPOSITORY: 'Acme/Shop', GITHUB_ACTOR: ACTOR },
+    });
+    expect(actions).toHaveLength(1);
+    return present(actions[0]);
   }
 
   /** By hand with the choices of the form, else as a schedule or a push does, which give no inputs. */
-  function runExample(chosen?: Inputs): Promise<ActionRun> {
-    const workflow = workflowOf('ghcr.yml');
-    const form = formOf(workflow, chosen ?? {});
-    const none = Object.fromEntries(Object.keys(form).map((name) => [name, '']));
-    return runStep(Object.values(workflow.jobs), chosen === undefined ? none : form);
+  function runExample(chosen?: Values): Promise<ActionRun> {
+    const workflow = exampleOf('ghcr.yml');
+    return runHere(workflow, chosen ?? { 'dry-run': '', 'max-deletes': '' });
   }
 
   const manifests = () =>
@@ -317,15 +392,20 @@ describe('a workflow on GHCR', () => {
     expect(manifests()).toEqual(named([current], PACKAGE));
   });
 
-  it('shows what would be deleted, as the quick start of the README', async () => {
+  it('finds all orphans in its first dry-run, with the workflow of the README', async () => {
     const all = manifests();
-    const [, start = ''] = textOf('README.md').split('## Quick start on GHCR\n');
-    const [, block = ''] = /```yaml\n([^]*?)```/.exec(start) ?? [];
-    const jobs = Object.values(parse(block) as Readonly<Record<string, Job>>);
-    expectQuiet(await runStep(jobs), {
+    const [text = ''] = workflowsIn(textOf('README.md'));
+    const workflow = parse(text) as Workflow;
+    expectQuiet(await runHere(workflow), {
       'orphans-found': String(orphans.size),
       'deleted-count': '0',
     });
     expect(manifests()).toEqual(all);
+
+    // The same without `dry-run`, as the README goes on.
+    const steps = Object.values(workflow.jobs).flatMap((job) => job.steps);
+    const real = workflowOf(steps.map((step) => withoutInput(step, 'dry-run')));
+    expectQuiet(await runHere(real), { 'deleted-count': String(orphans.size) });
+    expect(manifests()).toEqual(named([current], PACKAGE));
   });
 });

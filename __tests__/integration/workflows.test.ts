@@ -3,266 +3,28 @@
  * with the bundled action, a real docker-registry, and directories in place of GitHub's artifacts. What the
  * registry's own directory has at the end is the judge.
  */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 
 import { afterAll, beforeAll, beforeEach, expect, it, jest } from '@jest/globals';
-import { parse } from 'yaml';
 
 import { digestOf } from '../../src/oci/digest.js';
 import { MANIFEST_ACCEPT } from '../../src/oci/media-types.js';
-import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { cosign, digestTag, image, index, type Content } from '../support/builders/build.js';
 import { describeWith } from '../support/servers/describe-with.js';
-import {
-  PASSWORD,
-  startDockerRegistry,
-  storageListing,
-  USERNAME,
-} from '../support/servers/docker-registry.js';
+import { startDockerRegistry, storageListing } from '../support/servers/docker-registry.js';
 import { startGate, type Gate, type PassingRequest } from '../support/servers/gate.js';
 import { apart, LEDGER } from '../support/clients/ledger.js';
 import { push, putManifest, send } from '../support/clients/push.js';
 import { dockerRegistry, present } from '../support/servers/real-registries.js';
 import type { RealRegistry } from '../support/servers/real-registry.js';
+import {
+  exampleOf,
+  startGitHub,
+  type RunOfWorkflow,
+  type World,
+} from '../support/scenes/workflow.js';
 
 jest.setTimeout(120_000);
-
-type Values = Readonly<Record<string, string>>;
-
-interface Step {
-  readonly id?: string;
-  readonly if?: string;
-  readonly uses?: string;
-  readonly run?: string;
-  readonly with?: Readonly<Record<string, unknown>>;
-}
-
-interface Job {
-  readonly needs?: string;
-  readonly if?: string;
-  readonly environment?: string;
-  readonly outputs?: Values;
-  readonly steps: readonly Step[];
-}
-
-interface Workflow {
-  readonly on: {
-    readonly workflow_dispatch?: {
-      readonly inputs?: Readonly<Record<string, { readonly default?: unknown }>>;
-    } | null;
-  };
-  readonly env?: Values;
-  readonly jobs: Readonly<Record<string, Job>>;
-}
-
-type Result = 'success' | 'failure' | 'skipped';
-
-/** What `${{ … }}` may name: contexts, and what is in them. */
-type Contexts = Readonly<Record<string, unknown>>;
-
-/** What happens outside the workflow, and what came of it. */
-interface World {
-  readonly registryUrl: string;
-  /** the files of the GitHub repository; a checkout takes them as they are then */
-  readonly files: Map<string, string>;
-  /** what docker/build-push-action pushes */
-  readonly build?: () => Promise<void>;
-  /** asked by each job with an environment */
-  readonly approve?: () => Promise<boolean> | boolean;
-  /** what was chosen in the form, over its defaults */
-  readonly inputs?: Values;
-  /** kills the action, and not the job */
-  readonly killer?: AbortSignal;
-}
-
-interface RunOfWorkflow {
-  readonly id: string;
-  readonly results: Values;
-  /** of the action, in order */
-  readonly actions: readonly ActionRun[];
-}
-
-const home = mkdtempSync(path.join(tmpdir(), 'workflows-'));
-let runs = 0;
-
-/** Where an artifact of a run is kept. */
-const artifactOf = (run: string, name: string) => path.join(home, 'artifacts', run, name);
-
-function valueOf(expression: string, contexts: Contexts): string {
-  const value = expression
-    .split('.')
-    .reduce<unknown>((inner, key) => (inner as Contexts | undefined)?.[key], contexts);
-  if (value !== undefined && typeof value !== 'string') {
-    throw new Error(`${expression} is no text`);
-  }
-  return value ?? '';
-}
-
-function fill(template: string, contexts: Contexts): string {
-  return template.replace(/\$\{\{ ([\w.-]+) \}\}/g, (_, name: string) => valueOf(name, contexts));
-}
-
-/** The little of GitHub's language that conditions in the examples speak; anything else is an error. */
-function holds(condition: string | undefined, hasFailed: boolean, contexts: Contexts): boolean {
-  const inner = condition?.replace(/^\$\{\{ (.*) \}\}$/, '$1') ?? 'success()';
-  const clauses = inner.split(' && ');
-  const says = (clause: string): boolean => {
-    const [, name, operator, text] = /^([\w.-]+) (==|!=) '(.*)'$/.exec(clause) ?? [];
-    if (name !== undefined) {
-      return (valueOf(name, contexts) === text) === (operator === '==');
-    }
-    if (clause === 'always()' || clause === '!cancelled()') {
-      return true;
-    }
-    if (clause === 'success()') {
-      return !hasFailed;
-    }
-    throw new Error(`this runner does not know the condition ${clause}`);
-  };
-  // Without a word about it, nothing goes on after a failure.
-  const isSilent = !/always\(\)|cancelled\(\)|success\(\)/.test(inner);
-  return clauses.every(says) && !(isSilent && hasFailed);
-}
-
-/** Runs an example as GitHub would, job after job. */
-async function runExample(file: string, world: World): Promise<RunOfWorkflow> {
-  const text = readFileSync(new URL(`../../examples/${file}`, import.meta.url), 'utf8');
-  const { on, env = {}, jobs } = parse(text) as Workflow;
-  runs += 1;
-  const id = String(runs);
-  const form = Object.entries(on.workflow_dispatch?.inputs ?? {});
-  const inputs = Object.fromEntries(
-    form.map(([name, { default: value = '' }]) => [name, world.inputs?.[name] ?? String(value)]),
-  );
-  const github = { run_attempt: '1', token: 'the-token-of-the-job', ref: 'refs/heads/main' };
-  const secrets = { REGISTRY_USERNAME: USERNAME, REGISTRY_PASSWORD: PASSWORD };
-  const actions: ActionRun[] = [];
-  const results: Record<string, Result> = {};
-  const outputs: Record<string, { outputs: Values }> = {};
-  for (const [name, job] of Object.entries(jobs)) {
-    const contexts = { env, inputs, github, secrets, needs: outputs };
-    const isBlocked = job.needs !== undefined && results[job.needs] !== 'success';
-    if (isBlocked || !holds(job.if, isBlocked, contexts)) {
-      results[name] = 'skipped';
-    } else if (job.environment !== undefined && (await world.approve?.()) !== true) {
-      results[name] = 'failure';
-    } else {
-      const ran = await runJob(job, contexts, { id, world, actions });
-      results[name] = ran.result;
-      outputs[name] = { outputs: ran.outputs };
-    }
-  }
-  return { id, results, actions };
-}
-
-interface Here {
-  readonly id: string;
-  readonly world: World;
-  readonly actions: ActionRun[];
-}
-
-async function runJob(
-  job: Job,
-  outside: Contexts,
-  { id, world, actions }: Here,
-): Promise<{ result: Result; outputs: Values }> {
-  const machine = mkdtempSync(path.join(home, 'machine-'));
-  const [workspace, temp, config] = ['workspace', 'temp', 'docker'].map((name) => {
-    const directory = path.join(machine, name);
-    mkdirSync(directory);
-    return directory;
-  }) as [string, string, string];
-  const steps: Record<string, { outputs: Values }> = {};
-  const contexts = { ...outside, runner: { temp }, steps };
-  const state = { hasFailed: false };
-
-  const take = async (step: Step): Promise<Values> => {
-    const given = Object.fromEntries(
-      Object.entries(step.with ?? {}).map(([key, value]) => [
-        key,
-        fill(String(value), contexts).replaceAll('registry.example.com', world.registryUrl),
-      ]),
-    );
-    const [action = ''] = (step.uses ?? '').split('@');
-    switch (action) {
-      case '':
-      case 'docker/setup-buildx-action':
-        return {};
-      case 'actions/checkout':
-        for (const [name, content] of world.files) {
-          mkdirSync(path.dirname(path.join(workspace, name)), { recursive: true });
-          writeFileSync(path.join(workspace, name), content);
-        }
-        return {};
-      case 'docker/login-action': {
-        const auth = Buffer.from(`${given['username'] ?? ''}:${given['password'] ?? ''}`);
-        const { host } = new URL(given['registry'] ?? '');
-        const auths = { [host]: { auth: auth.toString('base64') } };
-        writeFileSync(path.join(config, 'config.json'), JSON.stringify({ auths }));
-        return {};
-      }
-      case 'docker/build-push-action':
-        await present(world.build)();
-        return {};
-      case 'actions/upload-artifact':
-        upload(id, workspace, given);
-        return {};
-      case 'actions/download-artifact':
-        download(id, workspace, given);
-        return {};
-      case 'registry-manifest-cleanup/registry-manifest-cleanup': {
-        const enter = `process.chdir(${JSON.stringify(workspace)})`;
-        const run = await runAction(given, {
-          env: { DOCKER_CONFIG: config, RUNNER_TEMP: temp },
-          nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(enter)}`],
-          ...(world.killer === undefined ? {} : { killer: world.killer }),
-        });
-        actions.push(run);
-        if (run.exitCode !== 0) {
-          state.hasFailed = true;
-        }
-        return run.outputs;
-      }
-      default:
-        throw new Error(`this runner does not know the action ${action}`);
-    }
-  };
-
-  for (const [n, step] of job.steps.entries()) {
-    if (holds(step.if, state.hasFailed, contexts)) {
-      steps[step.id ?? String(n)] = { outputs: await take(step) };
-    }
-  }
-  const outputs = Object.entries(job.outputs ?? {}).map(
-    ([name, value]) => [name, fill(value, contexts)] as const,
-  );
-  return { result: state.hasFailed ? 'failure' : 'success', outputs: Object.fromEntries(outputs) };
-}
-
-/** As actions/upload-artifact has it: the content of a directory, or one file by its name. */
-function upload(run: string, workspace: string, given: Values): void {
-  const from = path.resolve(workspace, given['path'] ?? '');
-  const to = artifactOf(run, given['name'] ?? '');
-  if (existsSync(from)) {
-    const isDirectory = statSync(from).isDirectory();
-    cpSync(from, isDirectory ? to : path.join(to, path.basename(from)), { recursive: true });
-  } else if (given['if-no-files-found'] !== 'ignore') {
-    throw new Error(`nothing to upload at ${from}`);
-  }
-}
-
-/** As actions/download-artifact has it: of another run only with a token. */
-function download(run: string, workspace: string, given: Values): void {
-  const other = given['run-id'];
-  if (other !== undefined && given['github-token'] === undefined) {
-    throw new Error('the artifacts of another run take a token');
-  }
-  const from = artifactOf(other ?? run, given['name'] ?? '');
-  cpSync(from, path.resolve(workspace, given['path'] ?? ''), { recursive: true });
-}
 
 /** An index with a signed image in it. */
 interface Version {
@@ -290,6 +52,7 @@ function named(repository: string, ...versions: readonly Version[]): string[] {
 const LINK = /\/repositories\/(.+)\/_manifests\/tags\/([^/]+)\/current\/link$/;
 
 describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, step by step', () => {
+  const github = startGitHub();
   let registry: RealRegistry;
   let gate: Gate;
   let onRequest: (request: PassingRequest) => void;
@@ -308,7 +71,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   afterAll(async () => {
     await gate.stop();
     await registry.stop();
-    rmSync(home, { recursive: true, force: true });
+    github.remove();
   });
 
   beforeEach(() => {
@@ -317,7 +80,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   });
 
   const run = (file: string, world: Partial<World> = {}) =>
-    runExample(file, { registryUrl: gate.url, files, ...world });
+    github.run(exampleOf(file), { registryUrl: gate.url, files, ...world });
 
   async function release(repository: string, { main, signature }: Version): Promise<void> {
     await push(registry, repository, main, 'latest');
@@ -368,11 +131,29 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     expect(Object.values(results)).not.toContain('failure');
   }
 
-  // The tests of this block follow each other as the weeks of a team do.
+  /** A run that keeps everything and remembers what it sees, so that what lost its tag is out of use from then on. */
+  async function look(daysAgo: number): Promise<void> {
+    const [step] = present(exampleOf('look-first.yml').jobs['plan']).steps.filter(
+      ({ with: inputs }) => inputs?.['protect'] === '**',
+    );
+    const [login] = present(exampleOf('look-first.yml').jobs['plan']).steps.filter(({ uses }) =>
+      uses?.startsWith('docker/login-action'),
+    );
+    const steps = [present(login), present(step)];
+    const looked = await github.run(
+      { jobs: { look: { steps } } },
+      { registryUrl: gate.url, daysAgo },
+    );
+    expectGreen(looked);
+  }
+
+  // The tests of this block follow each other as the weeks of a team do. A week or more is between two runs that are to
+  // delete what the first of them found out of use: the examples keep it for that long.
   it('look-first.yml writes a plan, and asks nobody where nothing would be deleted', async () => {
     await release('team/app', v1);
     await release('team/api', v1);
     const first = await run('look-first.yml', {
+      daysAgo: 100,
       approve: () => {
         throw new Error('nobody is to be asked');
       },
@@ -386,7 +167,9 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     await release('team/app', v2);
     await release('team/api', v2);
     const [before, links] = [manifests(), tags()];
-    const { results } = await run('look-first.yml', { approve: () => false });
+    // It may be in the plan a week after the run that finds it out of use.
+    await look(93);
+    const { results } = await run('look-first.yml', { daysAgo: 86, approve: () => false });
     expect(results).toEqual({ plan: 'success', approve: 'failure', apply: 'skipped' });
     expect(manifests()).toEqual(before);
     expect(tags()).toEqual(links);
@@ -396,6 +179,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     const [before, links] = [manifests(), tags()];
     // While the reviewers look, one old version gets a tag, the other is pinned in part, a third comes up.
     const approved = await run('look-first.yml', {
+      daysAgo: 79,
       approve: async () => {
         expect(manifests()).toEqual(before);
         await putManifest(registry, 'team/api', v1.main, 'rollback');
@@ -436,7 +220,8 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
 
   it('restore-whole: scheduled.yml is undone by undo.yml to the last byte and tag, after a dry-run', async () => {
     const [before, links] = [manifests(), tags()];
-    const cleaned = await run('scheduled.yml');
+    await look(30);
+    const cleaned = await run('scheduled.yml', { daysAgo: 20 });
     expectGreen(cleaned);
     expect(manifests()).toEqual(new Set([...named('team/app', v3), ...named('team/api', v1, v2)]));
 
@@ -476,7 +261,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
         killer.abort();
       }
     };
-    const killed = await run('scheduled.yml', { killer: killer.signal });
+    const killed = await run('scheduled.yml', { daysAgo: 19.9, killer: killer.signal });
     expect(killed.results).toEqual({ clean: 'failure' });
     expect(killed.actions.map(({ exitCode }) => exitCode)).toEqual([null]);
     expect(manifests().size).toBeLessThan(before.size);
@@ -489,7 +274,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
 
   it('scheduled.yml takes restored manifests without a tag for orphans again, and a pinned digest keeps them', async () => {
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v2.main.digest}\n`);
-    const cleaned = await run('scheduled.yml');
+    const cleaned = await run('scheduled.yml', { daysAgo: 19.8 });
     expectGreen(cleaned);
     expect(manifests()).toEqual(
       new Set([...named('team/app', v2, v3), ...named('team/api', v1, v2)]),
@@ -499,13 +284,19 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   it('restore-whole: after-push.yml keeps the image before while a file pins it, and undo.yml restores it', async () => {
     const others = named('team/api', v1, v2);
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v3.main.digest}\n`);
-    const pinned = await run('after-push.yml', { build: () => release('team/app', v1) });
+    const pinned = await run('after-push.yml', {
+      daysAgo: 19.7,
+      build: () => release('team/app', v1),
+    });
     expectGreen(pinned);
     expect(manifests()).toEqual(new Set([...named('team/app', v1, v2, v3), ...others]));
-    expect(existsSync(artifactOf(pinned.id, 'registry-backup-1'))).toBe(false);
+    expect(existsSync(github.artifactOf(pinned.id, 'registry-backup-1'))).toBe(false);
 
     files.delete('deploy/before.yaml');
-    const pushed = await run('after-push.yml', { build: () => release('team/app', v2) });
+    const pushed = await run('after-push.yml', {
+      daysAgo: 19.6,
+      build: () => release('team/app', v2),
+    });
     expectGreen(pushed);
     expect(manifests()).toEqual(new Set([...named('team/app', v2), ...others]));
     const undone = await run('undo.yml', { inputs: { 'run-id': pushed.id, 'dry-run': 'false' } });
@@ -516,13 +307,14 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
 
   it('restore-whole: by-hand.yml leaves no backup as a dry-run, and one that undo.yml takes when it deletes', async () => {
     const [before, links] = [manifests(), tags()];
-    const looked = await run('by-hand.yml');
+    await look(17);
+    const looked = await run('by-hand.yml', { daysAgo: 9 });
     expectGreen(looked);
-    expect(existsSync(artifactOf(looked.id, 'registry-backup-1'))).toBe(false);
-    expect(existsSync(artifactOf(looked.id, 'cleanup-report'))).toBe(true);
+    expect(existsSync(github.artifactOf(looked.id, 'registry-backup-1'))).toBe(false);
+    expect(existsSync(github.artifactOf(looked.id, 'cleanup-report'))).toBe(true);
     expect(manifests()).toEqual(before);
 
-    const cleaned = await run('by-hand.yml', { inputs: { 'dry-run': 'false' } });
+    const cleaned = await run('by-hand.yml', { daysAgo: 9, inputs: { 'dry-run': 'false' } });
     expectGreen(cleaned);
     expect(manifests()).toEqual(new Set([...named('team/app', v2), ...named('team/api', v1, v2)]));
     const undone = await run('undo.yml', { inputs: { 'run-id': cleaned.id, 'dry-run': 'false' } });
@@ -531,6 +323,7 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
   });
 
   it('by-hand.yml keeps a digest that a file pins, as the others do, and takes a limit from its form', async () => {
+    await look(8);
     files.set('deploy/before.yaml', `image: registry.example.com/team/app@${v1.main.digest}\n`);
     const [limit, orphans] = ['2', String(named('team/app', v3).length)];
     const looked = await run('by-hand.yml', { inputs: { 'max-deletes': limit } });

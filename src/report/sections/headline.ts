@@ -1,4 +1,5 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
+import { firstRunHint } from '../first-run.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
@@ -150,5 +151,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
         'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
         'not be seen".',
   ].filter((note) => note !== false);
+  const hint = firstRunHint(run);
+  notes.push(...(hint === undefined ? [] : [`\n${hint}`]));
   return { before: `## ${headline(run, sums)}\n\n${notes.join('\n')}\n` };
 }
