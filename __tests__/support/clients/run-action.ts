@@ -38,7 +38,10 @@ export interface RunOptions {
   readonly onStart?: (send: (signal: NodeJS.Signals) => void) => void;
 }
 
-/** @param inputs by the names of action.yml; a `report-file` is added unless one is given */
+/**
+ * @param inputs by the names of action.yml; unless they say otherwise, with a `report-file`, and without the wait of
+ *   `unused-for`, which would take a second run a day later
+ */
 export async function runAction(
   inputs: Readonly<Record<string, string>>,
   options: RunOptions = {},
@@ -49,7 +52,7 @@ export async function runAction(
   try {
     await writeFile(files.output, '');
     await writeFile(files.summary, '');
-    const given = { 'report-file': files.report, ...inputs };
+    const given = { 'report-file': files.report, 'unused-for': '0', ...inputs };
     const child = spawn(
       options.node ?? process.execPath,
       [...(options.nodeArguments ?? []), options.script ?? BUNDLE],
@@ -105,12 +108,12 @@ export function clean(
   return runAction({ 'registry-url': url, ...inputs }, options);
 }
 
-/** As `clean`, without a grace period, and at the first look. */
+/** As `clean`, without a grace period. */
 export function cleanAtOnce(
   registry: { readonly url: string },
   inputs: Readonly<Record<string, string>> = {},
 ): Promise<ActionRun> {
-  return clean(registry, { 'grace-period': '0', 'unused-for': '0', ...inputs });
+  return clean(registry, { 'grace-period': '0', ...inputs });
 }
 
 /** GITHUB_OUTPUT's format: `name<<delimiter`, the value's lines, the delimiter. */
