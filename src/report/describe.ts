@@ -10,6 +10,7 @@ import type {
   IndexManifest,
   ManifestDescriptor,
   Platform,
+  Version,
 } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
@@ -55,8 +56,8 @@ const IN_TOTO = 'application/vnd.in-toto+json';
 const DSSE = 'application/vnd.dsse.envelope.v1+json';
 const LAYER = /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.)/;
 const COSIGN_ROLES = { sig: 'signature', att: 'attestation', sbom: 'SBOM' } as const;
-const PLATFORMS_SHOWN = 6;
-const TYPE_LENGTH = 100;
+const PLATFORMS_SHOWN = 3;
+const TYPE_LENGTH = 60;
 const PLATFORM_LENGTH = 40;
 
 /** A function that describes this inventory's manifests. Reads all of its indexes once. */
@@ -170,8 +171,14 @@ function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
 }
 
+/** The version and revision that its builder wrote into it: its annotations, or else its config's labels. */
+export function versionOf(digest: Digest, { manifests, facts }: Inventory): Version {
+  const own = manifests.get(digest)?.labels;
+  return { ...facts.get(digest)?.labels, ...own };
+}
+
 /** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
-export function label(description: Description): string {
+export function label(description: Description, short = shortDigest): string {
   const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
   const type = artifactType ?? mediaType;
   const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
@@ -181,7 +188,7 @@ export function label(description: Description): string {
     role ?? NOUNS[kind],
     platform === undefined ? '' : ` ${platformLabel(platform)}`,
     all.length === 0 ? '' : ` of ${all.join(', ')}`,
-    of === undefined ? '' : ` of ${shortDigest(of)}`,
+    of === undefined ? '' : ` of ${short(of)}`,
     type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
   ].join('');
 }

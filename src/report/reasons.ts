@@ -8,7 +8,7 @@ import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../plan/protection.js';
 import type { RunSettings } from '../run/settings.js';
 import { code } from '../text/markdown.js';
-import { age, day, duration, shortDigest } from '../text/words.js';
+import { age, day, digits, duration, shortDigest } from '../text/words.js';
 
 export function whyOrphan(reason: DeleteReason): string {
   switch (reason.kind) {
@@ -22,6 +22,22 @@ export function whyOrphan(reason: DeleteReason): string {
       return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
     case 'dangling':
       return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+  }
+}
+
+/** The same for a table, in which most rows have the same reason. */
+export function briefWhy(reason: DeleteReason): string {
+  switch (reason.kind) {
+    case 'unreachable':
+      return 'untagged';
+    case 'child':
+      return `part of ${code(digits(reason.of))}`;
+    case 'referrer':
+      return `refers to ${code(digits(reason.of))}`;
+    case 'digest-tag':
+      return `its tag names ${code(digits(reason.of))}`;
+    case 'dangling':
+      return `refers to ${code(digits(reason.subject))}, not here`;
   }
 }
 

@@ -34,6 +34,12 @@ export function code(text: string, length = CODE_LENGTH): string {
   return inner === '' ? '—' : `\`${inner}\``;
 }
 
+/** A code span in a line of HTML, where no Markdown is read: the line that unfolds a table. */
+export function htmlCode(text: string, length = CODE_LENGTH): string {
+  const inner = inCodeSpan(text, length).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return `<code>${inner.replaceAll('>', '&gt;')}</code>`;
+}
+
 /** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
 export function prose(text: string, length = PROSE_LENGTH): string {
   const pieces: { readonly kind: 'plain' | 'span' | 'other'; readonly text: string }[] = [];
