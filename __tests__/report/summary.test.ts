@@ -451,7 +451,7 @@ describe('the summary', () => {
     expect(title(run([held], { dryRun: true }))).toBe('### What a real run would not delete');
     for (const dryRun of [true, false]) {
       expect(renderSummary(run([held], { dryRun }))).toContain(
-        `| \`${digits(d('b 1'))}\` | image | 20 MB | built 30 days ago | untagged |`,
+        `| \`${digits(d('b 1'))}\` | image | 20\u00a0MB | built\u00a030\u00a0days\u00a0ago | untagged |`,
       );
       expect(renderSummary(run([held], { dryRun }))).toContain(`\nb@${d('b 1')}\n`);
     }
@@ -622,20 +622,21 @@ describe('the summary', () => {
   });
 
   it('draws eight slices and the others', () => {
-    const repositories = Array.from({ length: 11 }, (_, at) =>
+    const repositories = Array.from({ length: 22 }, (_, at) =>
       moved(`r${String(at)}`, 1_000_000 * (at + 1), NOW),
     );
     const text = renderSummary(run(repositories));
     const slices = text.match(/^ {2}"[^"]+" : \d+$/gm) ?? [];
     expect(slices).toHaveLength(9);
-    expect(slices[0]).toContain('r10 (11 MB)');
-    expect(slices[8]).toContain('3 others (6.01 MB)');
+    expect(slices[0]).toContain('r21 (22 MB)');
+    expect(slices[8]).toContain('14 others (105 MB)');
   });
 
   it('draws no pie where the table says as much', () => {
     const some = (...sizes: readonly number[]) =>
       renderSummary(run(sizes.map((bytes, at) => moved(`r${String(at)}`, bytes, NOW))));
     expect(some(1_000_000, 1_000_000, 1_000_000)).toContain('pie title');
+    expect(some(...Array<number>(9).fill(1_000_000))).not.toContain('pie title');
     expect(some(1_000_000, 1_000_000)).not.toContain('pie title');
     expect(some(100_000_000, 1_000_000, 1_000_000)).not.toContain('pie title');
   });
@@ -648,7 +649,7 @@ describe('the summary', () => {
     expect(renderSummary(run([heldBy(19)]))).toContain('**`b`** (19 manifests)');
   });
 
-  it('opens some 40 rows of tables, and folds the repositories after them', () => {
+  it('opens some 24 rows of tables, and folds the repositories after them', () => {
     const text = renderSummary(run(['a', 'b', 'c'].map((name) => heldBy(18, name))));
     expect(text).toContain('**`a`** (18 manifests)');
     expect(text).toContain('<details><summary><code>b</code> (18 manifests)</summary>');
@@ -659,23 +660,30 @@ describe('the summary', () => {
     const labels = { version: '1.4.2', revision };
     const lastUse = { tags: ['latest'], until: NOW };
     const row = (more: Partial<Orphan>, tagged = labels) =>
-      (/^\| `[0-9a-f]{12}` .*$/m.exec(renderSummary(
-        run([
-          {
-            inventory: inventory('a', { manifests: byDigest(image('x', [], { labels: tagged })) }),
-            plan: plan('a', { orphans: [{ ...orphan('x'), ...more }] }),
-            ...outcome({ deleted: [d('x')] }),
-            warnings: [],
-          },
-        ]),
-      )))?.[0];
+      /^\| `[0-9a-f]{12}` .*$/m.exec(
+        renderSummary(
+          run([
+            {
+              inventory: inventory('a', {
+                manifests: byDigest(image('x', [], { labels: tagged })),
+              }),
+              plan: plan('a', { orphans: [{ ...orphan('x'), ...more }] }),
+              ...outcome({ deleted: [d('x')] }),
+              warnings: [],
+            },
+          ]),
+        ),
+      )?.[0];
     expect(row({ lastUse })).toContain(
-      '| image, was `latest` until 23 Nov 2026, version `1.4.2`, revision `0123456789ab` |',
+      '| image, was `latest` until\u00a023\u00a0Nov\u00a02026, version\u00a0`1.4.2`, revision\u00a0`0123456` |',
     );
+    expect(row({})).toContain('| image, version\u00a0`1.4.2`, revision\u00a0`0123456` |');
     expect(row({ lastUse: { ...lastUse, tags: ['1.4.2'] } })).not.toContain('version');
-    expect(row({ age: { kind: 'pushed', at: NOW - 3 * DAY } })).toContain('| pushed 3 days ago |');
+    expect(row({ age: { kind: 'pushed', at: NOW - 3 * DAY } })).toContain(
+      '| pushed\u00a03\u00a0days\u00a0ago |',
+    );
     expect(row({ age: { kind: 'first-seen', at: NOW - 3 * DAY } })).toContain(
-      '| seen 3 days ago |',
+      '| seen\u00a03\u00a0days\u00a0ago |',
     );
   });
 
@@ -687,7 +695,7 @@ describe('the summary', () => {
 
   it('has a row of totals where it lists several repositories, and no column of zeros', () => {
     expect(renderSummary(cleanRun())).toContain(
-      '| Repository | Tags | Manifests | Orphans | Deleted | Kept | Frees |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n| **All 3** | 5 | 11 | 6 | 6 | 5 | 1.37 GB |\n',
+      '| Repository | Tags | Manifests | Orphans | Deleted | Kept | Frees |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n| **All 3** | 5 | 11 | 6 | 6 | 5 | 1.37\u00a0GB |\n',
     );
     expect(renderSummary(quotaRun())).not.toMatch(/\*\*All .*\| 0 \|/);
   });

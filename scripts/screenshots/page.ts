@@ -109,7 +109,7 @@ function alerts(html: string): string {
 }
 
 /* Runs in the browser, where TypeScript's settings for Node know nothing. */
-/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-call, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-explicit-any */
+/* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-call, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-explicit-any */
 async function measure(): Promise<void> {
   const { document, mermaid, getComputedStyle } = globalThis as any;
   for (const block of document.querySelectorAll('code.language-mermaid')) {

@@ -35,7 +35,7 @@ export function briefWhy(reason: DeleteReason): string {
     case 'referrer':
       return `refers to ${code(digits(reason.of))}`;
     case 'digest-tag':
-      return `its tag names ${code(digits(reason.of))}`;
+      return `tag names ${code(digits(reason.of))}`;
     case 'dangling':
       return `refers to ${code(digits(reason.subject))}, not here`;
   }
@@ -83,9 +83,9 @@ export function whyKept(
 const MOST_LAST_TAGS = 3;
 
 /** `was v1, latest until 26 Nov 2026`; the time is that of the run which first found it unused. */
-export function whenUsed({ tags, until }: LastUse): string {
+export function whenUsed({ tags, until }: LastUse, most = MOST_LAST_TAGS): string {
   const names = tags.map((tag) => code(tag));
-  const was = names.length === 0 ? 'in use' : `was ${few(names, MOST_LAST_TAGS)}`;
+  const was = names.length === 0 ? 'in use' : `was ${few(names, most)}`;
   return `${was} until ${day(until)}`;
 }
 

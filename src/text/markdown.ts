@@ -73,6 +73,11 @@ export function mermaidLabel(text: string, length = 60): string {
   return printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
 }
 
+/** Markdown that stays on one line: a narrow column of it takes no room from a wide one. */
+export function unbroken(markdown: string): string {
+  return markdown.replaceAll(' ', '\u00a0');
+}
+
 /** A row of a table, of cells that are Markdown already. */
 export function row(cells: readonly string[]): string {
   return `| ${cells.join(' | ')} |\n`;

@@ -7,21 +7,27 @@ import { describer, label, versionOf, type Description } from '../describe.js';
 import { isFreed, judge, type Fate, type Judged } from '../../plan/fate.js';
 import { CLOSING, type Section } from '../fit.js';
 import type { Orphan } from '../../plan/plan.js';
-import { code, htmlCode, prose, row, tableHead } from '../../text/markdown.js';
+import { code, htmlCode, prose, row, tableHead, unbroken } from '../../text/markdown.js';
 import { briefWhy, whenUsed } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
+import { printable } from '../../text/printable.js';
+import type { LastUse } from '../../plan/past.js';
+import type { Version } from '../../oci/manifest.js';
 import { age, count, digits, size } from '../../text/words.js';
 import { list } from './list.js';
 
 /** A repository with as many is folded. */
 const FOLDED_ROWS = 20;
-/** So many are open in all; the repositories after them are folded, too. */
-const OPEN_ROWS = 40;
+/** So many are open in all, and keep a run of 90 orphans below 3,500 pixels; the repositories after them are folded, too. */
+const OPEN_ROWS = 24;
 /** The head of a repository's table takes the room of so many rows. */
 const HEAD_ROWS = 3;
 /** Of more repositories than these, not even the lines that unfold them are open. */
 const OPEN_REPOSITORIES = 15;
+const TAG_LENGTH = 20;
+/** So much Markdown fits into two lines of its column on GitHub's page. */
+const MOST_FACTS = 90;
 
 interface Group {
   readonly repository: RepositoryRun;
@@ -118,9 +124,9 @@ function* rowsOf(
       const cells = [
         code(digits(orphan.digest)),
         whatItWas(orphan, describe(orphan.digest), inventory),
-        manifest === undefined ? '' : size(contentBytes(manifest)),
+        manifest === undefined ? '' : unbroken(size(contentBytes(manifest))),
         ...(hasAge ? [aged(orphan, run.finishedAt)] : []),
-        briefWhy(orphan.reason),
+        unbroken(briefWhy(orphan.reason)),
       ];
       const after = isFolded && index === shown.length - 1 ? CLOSING : '';
       yield before + row(cells) + after;
@@ -146,7 +152,7 @@ function title(
 function aged({ age: known }: Orphan, now: number): string {
   const old = age(known?.at, now);
   const did = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
-  return old === undefined || known === undefined ? '' : `${did[known.kind]} ${old} ago`;
+  return old === undefined || known === undefined ? '' : unbroken(`${did[known.kind]} ${old} ago`);
 }
 
 function whatItWas(
@@ -154,14 +160,29 @@ function whatItWas(
   description: Description,
   inventory: RepositoryRun['inventory'],
 ): string {
-  const { version, revision } = versionOf(digest, inventory);
-  const isTag = version === undefined || lastUse?.tags.includes(version) === true;
-  return [
-    prose(label(description, digits)),
-    ...(lastUse === undefined ? [] : [whenUsed(lastUse)]),
-    ...(isTag ? [] : [`version ${code(version, 40)}`]),
-    ...(revision === undefined
-      ? []
-      : [`revision ${code(revision.replace(/^([0-9a-f]{12})[0-9a-f]+$/, '$1'), 40)}`]),
+  const facts = [
+    prose(label(description, true)),
+    ...(lastUse === undefined ? [] : [lastUsed(lastUse)]),
   ].join(', ');
+  return built(versionOf(digest, inventory), lastUse?.tags).reduce(
+    (said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`),
+    facts,
+  );
+}
+
+/** The row has two lines, so one tag must do, and no line ends within the date. */
+function lastUsed({ tags, until }: LastUse): string {
+  const short = { tags: tags.map((tag) => printable(tag, TAG_LENGTH)), until };
+  return whenUsed(short, 1).replace(/until .*$/, unbroken);
+}
+
+/** The version, unless a tag has said it already, and the revision, cut short as Git does. */
+function built({ version, revision }: Version, tags: readonly string[] = []): readonly string[] {
+  const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
+  return [
+    version !== undefined && !tags.includes(version) && `version ${code(version, TAG_LENGTH)}`,
+    commit !== undefined && `revision ${code(commit, TAG_LENGTH)}`,
+  ]
+    .filter((fact) => fact !== false)
+    .map(unbroken);
 }

@@ -59,7 +59,7 @@ function rowsOf({ inventory, plan }: RepositoryRun): string[] {
   const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) =>
     row([
       code(`${inventory.repository}@${digits(digest)}`),
-      prose(label(describe(digest), digits)),
+      prose(label(describe(digest), true)),
       `${protectors(by)}${throughBlob(blob)}`,
     ]),
   );

@@ -1,7 +1,7 @@
 /** The table by repository, and the pie of what each of them frees. */
 import { addBytes } from '../bytes.js';
 import type { Section } from '../fit.js';
-import { code, mermaidLabel, row, tableHead } from '../../text/markdown.js';
+import { code, mermaidLabel, row, tableHead, unbroken } from '../../text/markdown.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import { countRepository, type Counts, type Totals } from '../totals.js';
 import { count, number, size } from '../../text/words.js';
@@ -13,7 +13,7 @@ const OPEN_ROWS = 19;
 const NAME_LENGTH = 60;
 /** Fewer slices say no more than the table, and nor does a pie that one of them fills. */
 const LEAST_SLICES = 3;
-const LARGEST_SHARE = 0.9;
+const LARGEST_SHARE = 0.8;
 
 /** Its title, and its number of one repository or of all. */
 type Column = readonly [title: string, value: (counts: Counts) => number];
@@ -39,7 +39,7 @@ export function repositoriesSection(run: Run, sums: Totals): Section | undefined
     ['Kept>', ({ kept }) => kept],
   ];
   const shown = columns.filter(([, value]) => value(sums) > 0);
-  const frees = (bytes: number) => (sums.freedBytes > 0 ? [size(bytes)] : []);
+  const frees = (bytes: number) => (sums.freedBytes > 0 ? [unbroken(size(bytes))] : []);
   const titles = [...shown.map(([title]) => title), ...(sums.freedBytes > 0 ? ['Frees>'] : [])];
   const cells = (first: string, counts: Counts, bytes: number) =>
     row([first, ...shown.map(([, value]) => number(value(counts))), ...frees(bytes)]);
@@ -73,12 +73,14 @@ export function pieSection(run: Run, sums: Totals): Section | undefined {
   const freed = [...sums.freedBytesByRepository].filter(([, bytes]) => bytes > 0);
   // Equal sizes stay in the order of their names: sort is stable.
   freed.sort(([, a], [, b]) => b - a);
-  const largest = freed[0]?.[1] ?? 0;
-  if (freed.length < LEAST_SLICES || largest > LARGEST_SHARE * sums.freedBytes) {
-    return undefined;
-  }
   const others = freed.slice(SLICES);
   const rest = others.reduce((sum, [, bytes]) => addBytes(sum, bytes), 0);
+  const largest = Math.max(rest, freed[0]?.[1] ?? 0);
+  // Beside an open table, a pie that has to leave some out says less than that.
+  const isTold = others.length > 0 && run.repositories.length <= OPEN_ROWS;
+  if (isTold || freed.length < LEAST_SLICES || largest > LARGEST_SHARE * sums.freedBytes) {
+    return undefined;
+  }
   const slices = freed.slice(0, SLICES).map(([name, bytes]) => slice(name, bytes));
   if (others.length > 0) {
     slices.push(slice(count(others.length, 'other'), rest));
