@@ -23,7 +23,8 @@ export function explanationsSection(run: Run, sums: Totals): Section | undefined
       '"Pushed" is from the registry\'s list, "built" from the image\'s config, and "seen" from the ledger\'s first look.',
     sums.freedBytes > 0 &&
       'What is freed counts each blob once, and none that something kept needs.',
-    sums.freedBytesAtMost &&
+    sums.freedBytes > 0 &&
+      sums.freedBytesAtMost &&
       'It says "at most", because not everything that may share these blobs was read.',
     gracePeriod === 0
       ? '`grace-period` is off: a manifest of a push under way may be deleted.'
