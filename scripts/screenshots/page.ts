@@ -42,14 +42,14 @@ export async function findChromium(): Promise<string | undefined> {
 
 /**
  * @param width of the page, in pixels
- * @param picture path of a PNG to write
+ * @param picture a PNG to write, cut off at a height in pixels
  * @throws when Chromium ends with an error, or draws nothing in time
  */
 export async function look(
   chromium: string,
   markdown: string,
   width: number,
-  picture?: string,
+  picture?: { readonly file: string; readonly mostHeight: number },
 ): Promise<Measured> {
   const directory = await mkdtemp(path.join(tmpdir(), 'summary-'));
   try {
@@ -76,8 +76,9 @@ export async function look(
     }
     const measured = JSON.parse(decodeURIComponent(found)) as Measured;
     if (picture !== undefined) {
-      const size = `${String(window)},${String(measured.height)}`;
-      await run(chromium, start(size, `--screenshot=${path.resolve(picture)}`), limits);
+      const height = Math.min(measured.height, picture.mostHeight);
+      const size = `${String(window)},${String(height)}`;
+      await run(chromium, start(size, `--screenshot=${path.resolve(picture.file)}`), limits);
     }
     return measured;
   } finally {
