@@ -649,6 +649,17 @@ describe('the summary', () => {
     expect(renderSummary(run([heldBy(19)]))).toContain('**`b`** (19 manifests)');
   });
 
+  it('folds all problems but the first 19, the worst', () => {
+    const failures = Array.from({ length: 21 }, (_, at) => `it failed ${String(at)}`);
+    const text = renderSummary(run([nothing()], { failures }));
+    const fold = '<details><summary>2 more problems</summary>';
+    expect(text.indexOf('it failed 18')).toBeLessThan(text.indexOf(fold));
+    expect(text.indexOf(fold)).toBeGreaterThan(0);
+    expect(text).toMatch(/it failed 20 `\[run-failed\]`\n\n<\/details>\n\n###/);
+    const few = renderSummary(run([nothing()], { failures: failures.slice(0, 19) }));
+    expect(few).not.toContain('<details>');
+  });
+
   it('opens some 24 rows of tables, and folds the repositories after them', () => {
     const text = renderSummary(run(['a', 'b', 'c'].map((name) => heldBy(18, name))));
     expect(text).toContain('**`a`** (18 manifests)');
