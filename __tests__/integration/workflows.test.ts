@@ -197,8 +197,8 @@ describeWith('docker-registry', dockerRegistry, 'the workflows of examples/, ste
     ];
     expect(manifests()).toEqual(new Set(left));
     const summary = present(approved.actions.at(-1)).summary;
-    expect(summary).toMatch(new RegExp(`team/api@${v1.main.digest}.*\`rollback\``));
-    expect(summary).toMatch(/team\/app@sha256:.*`deploy\/tools\/job\.yaml`/);
+    expect(summary).toMatch(new RegExp(`team/api@${v1.main.digest.slice(7, 19)}.*\`rollback\``));
+    expect(summary).toMatch(/team\/app@[0-9a-f]{12}`.*`deploy\/tools\/job\.yaml`/);
 
     const undone = await run('undo.yml', { inputs: { 'run-id': approved.id, 'dry-run': 'false' } });
     expectGreen(undone);

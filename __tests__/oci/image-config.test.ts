@@ -55,4 +55,20 @@ describe('factsOf', () => {
     const history = `{"history":[${Array(75_001).fill('{}').join(',')}]}`;
     expect(() => factsOf(Buffer.from(history))).toThrow(JsonLimitError);
   });
+
+  const VERSION = 'org.opencontainers.image.version';
+  const REVISION = 'org.opencontainers.image.revision';
+  it.each([
+    ['both', { [VERSION]: '1.2', [REVISION]: 'abc' }, { version: '1.2', revision: 'abc' }],
+    ['one of them', { [VERSION]: '1.2', [REVISION]: 7 }, { version: '1.2' }],
+    ['none that is short', { [VERSION]: '1'.repeat(101), [REVISION]: '' }, undefined],
+    ['others', { maintainer: 'x' }, undefined],
+    ['no object', 'x', undefined],
+  ])('tells version and revision by the labels: %s', (_, Labels, labels) => {
+    expect(factsOf(json({ config: { Labels } }))).toEqual(labels === undefined ? {} : { labels });
+  });
+
+  it('has no labels where the config is of another form', () => {
+    expect(factsOf(json({ config: 'x', created: '1970-01-01T00:00:00Z' }))).toEqual({ created: 0 });
+  });
 });

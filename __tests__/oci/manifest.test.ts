@@ -525,3 +525,29 @@ describe("a body that isn't a manifest", () => {
     expect(() => parseManifest(bytes, OCI_MANIFEST, digestOf(bytes))).toThrow('valid JSON');
   });
 });
+
+describe('annotations', () => {
+  const annotations = {
+    'org.opencontainers.image.version': '1.2.3',
+    'org.opencontainers.image.revision': 'abc',
+    'org.opencontainers.image.title': 'x',
+  };
+  const labels = { version: '1.2.3', revision: 'abc' };
+
+  it('tell version and revision of an image and of an index', () => {
+    expect(parse({ config, layers: [], annotations })).toMatchObject({ kind: 'image', labels });
+    expect(parse({ manifests: [child], annotations }, OCI_INDEX)).toMatchObject({
+      kind: 'index',
+      labels,
+    });
+  });
+
+  it.each(['x', 7, null, [], { 'org.opencontainers.image.version': 7 }])(
+    'make no manifest unknown, and say nothing: %j',
+    (odd) => {
+      const read = parse({ config, layers: [], annotations: odd });
+      expect(read.kind).toBe('image');
+      expect(read).not.toHaveProperty('labels');
+    },
+  );
+});

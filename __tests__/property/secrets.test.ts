@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
+import { PAGES } from '../../src/report/first-run.js';
 import { reportLines } from '../../src/report/json.js';
 import { outputs } from '../../src/report/outputs.js';
 import { renderSummary } from '../../src/report/summary.js';
@@ -328,6 +329,8 @@ describe('the output of a run', () => {
 function outsideCode(markdown: string): string {
   return markdown
     .replace(/^```[\s\S]*?^```$/gm, '')
+    .replaceAll(/<code>[^<>\n]*<\/code>/g, '')
+    .replaceAll(`(${PAGES}/docs/how-it-decides.md)`, '')
     .split('\n')
     .map((line) => line.replace(/`[^`]*`/g, ''))
     .join('\n');

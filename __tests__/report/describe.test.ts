@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import type { Manifest } from '../../src/oci/manifest.js';
 import { DOCKER_CONFIG } from '../../src/oci/media-types.js';
-import { describer, label } from '../../src/report/describe.js';
+import { describer, label, versionOf } from '../../src/report/describe.js';
 import {
   blob,
   byDigest,
@@ -133,4 +133,28 @@ describe('describer', () => {
     expect(said(long)).toHaveLength('artifact '.length + 100);
     expect(label(describer(inventory('a'))(d('m')))).toBe('unknown manifest');
   });
+});
+
+it('a brief label counts platforms that are many, and has digests without their algorithm', () => {
+  const ofPlatforms = (...names: readonly string[]) => {
+    const all = names.map((name) => child(name, { platform: platform(name) }));
+    const made = index('i', all);
+    return label(describer(inventory('a', { manifests: byDigest(made) }))(made.digest), true);
+  };
+  expect(ofPlatforms('linux/amd64', 'linux/arm64')).toBe('index of linux/amd64, linux/arm64');
+  expect(ofPlatforms('linux/amd64', 'linux/arm64', 'linux/386')).toBe('index of 3 platforms');
+  const signed = image('m', [], { subject: target, artifactType: `application/${'x'.repeat(60)}` });
+  const brief = label(
+    describer(inventory('a', { manifests: byDigest(signed) }))(signed.digest),
+    true,
+  );
+  expect(brief).toMatch(new RegExp(`^referrer of ${hex.slice(0, 12)}, application/x{27}…$`));
+});
+
+it('annotations tell the version before the labels of the config do', () => {
+  const m = image('m', [], { labels: { version: '2' } });
+  const facts = new Map([[m.digest, { labels: { version: '1', revision: 'abc' } }]]);
+  const all = inventory('a', { manifests: byDigest(m), facts });
+  expect(versionOf(m.digest, all)).toEqual({ version: '2', revision: 'abc' });
+  expect(versionOf(d('other'), all)).toEqual({});
 });

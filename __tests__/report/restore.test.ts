@@ -270,3 +270,13 @@ describe('the summary of a restore', () => {
     );
   });
 });
+
+it('the summary of a restore folds what came back from 20 manifests on, and no problem', () => {
+  const names = Array.from({ length: 20 }, (_, at) => d(String(at)));
+  const failed = names.map((digest) => ({ digest, why: 'its saved bytes are missing' }));
+  const summary = (...manifests: readonly Restored[]) => renderRestore(undo(manifests));
+  expect(summary(restored('a', { restored: names }))).toContain(
+    '<details><summary>20 manifests</summary>',
+  );
+  expect(summary(restored('a', { restored: names.slice(1), failed }))).not.toContain('<details>');
+});

@@ -5,9 +5,12 @@ import { fileURLToPath } from 'node:url';
 
 import type { Manifest } from '../../src/oci/manifest.js';
 import { PROTECT } from '../../src/plan/protection.js';
+import type { Orphan } from '../../src/plan/plan.js';
 import type { Fate } from '../../src/plan/fate.js';
 import type { RepositoryRun, Run } from '../../src/run/run.js';
+import { PAGES } from '../../src/report/first-run.js';
 import { renderSummary } from '../../src/report/summary.js';
+import { digits } from '../../src/text/words.js';
 import {
   appliedRun,
   blindDryRun,
@@ -148,14 +151,18 @@ describe('the summary', () => {
       run([ended({ kept: [{ digest: d('x'), reason: { kind: 'tagged', tags: ['v1'] } }] }, ['x'])]),
     ],
     ['## No orphans among the 2 manifests that could be seen', blindDryRun()],
-    ['## Deleted none of 2 orphan manifests (with 1 problem)', run([held])],
+    ['## Refused to delete 2 orphan manifests in 1 repository (with 1 problem)', run([held])],
     [
-      '## Deleted 1 of 3 orphan manifests in 1 repository: 2 kB will be freed (with 1 problem)',
+      '## Deleted 1 of 3 orphan manifests in 1 repository: 2 kB will be freed; refused to delete 2 (with 1 problem)',
       run([ended({ deleted: [d('x')] }, ['x']), held]),
     ],
-    ['## Would delete none of 2 orphan manifests', run([held], { dryRun: true })],
+    ['## Would refuse to delete 2 orphan manifests in 1 repository', run([held], { dryRun: true })],
     [
-      '## Would delete 1 of 3 orphan manifests in 1 repository: 2 kB would be freed',
+      '## Would delete none of 1 orphan manifest; the registry would refuse 1',
+      run([refusing('b', 1, { kind: 'no-rights', why: 'no' })], { dryRun: true }),
+    ],
+    [
+      '## Would delete 1 of 3 orphan manifests in 1 repository: 2 kB would be freed; would refuse to delete 2',
       run([ended({}, ['x']), held], { dryRun: true }),
     ],
     [
@@ -308,7 +315,7 @@ describe('the summary', () => {
       const text = renderSummary(run([ended(ends, ['x'])]));
       expect(text).not.toContain('registry garbage-collect');
       expect(text).toMatch(
-        /\n### To free the disk\n\nDo not collect the registry's garbage before .*\n$/,
+        /\n### To free the disk\n\nDo not collect the registry's garbage before .*\n\n### How to read this\n/,
       );
       expect(text.match(/before the registry collects its garbage/gi)).toHaveLength(1);
     }
@@ -383,8 +390,10 @@ describe('the summary', () => {
   });
 
   it('shows a grace period that is switched off as that', () => {
-    expect(renderSummary(run([], { gracePeriod: 0 }))).toContain('Grace period: off.');
-    expect(renderSummary(cleanRun())).toContain('Grace period: 1 day.');
+    expect(renderSummary(run([], { gracePeriod: 0 }))).toContain(
+      'Grace period: off; unused for: 1 day.',
+    );
+    expect(renderSummary(cleanRun())).toContain('Grace period: 1 day; unused for: 1 day.');
   });
 
   it('has the warnings of the run as a whole before all others', () => {
@@ -442,8 +451,9 @@ describe('the summary', () => {
     expect(title(run([held], { dryRun: true }))).toBe('### What a real run would not delete');
     for (const dryRun of [true, false]) {
       expect(renderSummary(run([held], { dryRun }))).toContain(
-        `| \`${d('b 1')}\` | image | 20 MB | 30 days | no tag, and nothing that stays refers to it |`,
+        `| \`${digits(d('b 1'))}\` | image | 20\u00a0MB | built\u00a030\u00a0days\u00a0ago | untagged |`,
       );
+      expect(renderSummary(run([held], { dryRun }))).toContain(`\nb@${d('b 1')}\n`);
     }
     expect(title(cleanRun())).toBeUndefined();
   });
@@ -507,15 +517,18 @@ describe('the summary', () => {
       );
     const byFile = saved((name) => [PROTECT, `k8s/${name}.yaml`]);
     for (const name of names) {
-      expect(byFile).toContain(`| \`a@${d(name)}\` | image | \`protect\`, \`k8s/${name}.yaml\` |`);
+      expect(byFile).toContain(
+        `| \`a@${digits(d(name))}\` | image | \`protect\`, \`k8s/${name}.yaml\` |`,
+      );
+      expect(byFile).toContain(`\na@${d(name)}\n`);
     }
     expect(byFile).toContain('<details><summary>100 rows</summary>');
     const byInput = saved((name) => (name === 'm7' ? ['k8s/7.yaml'] : [PROTECT]));
-    expect(byInput).toContain(`| \`a@${d('m7')}\` | image | \`k8s/7.yaml\` |`);
+    expect(byInput).toContain(`| \`a@${digits(d('m7'))}\` | image | \`k8s/7.yaml\` |`);
     expect(byInput).toContain('| `a` | 99 manifests | `protect` |');
-    expect(byInput.match(/^\| `a@sha256:/gm)).toHaveLength(1);
+    expect(byInput.match(/^\| `a@[0-9a-f]{12}`/gm)).toHaveLength(1);
     const few = saved((name) => (name < 'm18' ? [PROTECT] : ['k8s/x.yaml']));
-    expect(few.match(/^\| `a@sha256:.*\| `protect` \|$/gm)).toHaveLength(
+    expect(few.match(/^\| `a@[0-9a-f]{12}`.*\| `protect` \|$/gm)).toHaveLength(
       names.filter((name) => name < 'm18').length,
     );
   });
@@ -609,14 +622,93 @@ describe('the summary', () => {
   });
 
   it('draws eight slices and the others', () => {
-    const repositories = Array.from({ length: 11 }, (_, at) =>
+    const repositories = Array.from({ length: 22 }, (_, at) =>
       moved(`r${String(at)}`, 1_000_000 * (at + 1), NOW),
     );
     const text = renderSummary(run(repositories));
     const slices = text.match(/^ {2}"[^"]+" : \d+$/gm) ?? [];
     expect(slices).toHaveLength(9);
-    expect(slices[0]).toContain('r10 (11 MB)');
-    expect(slices[8]).toContain('3 others (6.01 MB)');
+    expect(slices[0]).toContain('r21 (22 MB)');
+    expect(slices[8]).toContain('14 others (105 MB)');
+  });
+
+  it('draws no pie where the table says as much', () => {
+    const some = (...sizes: readonly number[]) =>
+      renderSummary(run(sizes.map((bytes, at) => moved(`r${String(at)}`, bytes, NOW))));
+    expect(some(1_000_000, 1_000_000, 1_000_000)).toContain('pie title');
+    expect(some(...Array<number>(9).fill(1_000_000))).not.toContain('pie title');
+    expect(some(1_000_000, 1_000_000)).not.toContain('pie title');
+    expect(some(100_000_000, 1_000_000, 1_000_000)).not.toContain('pie title');
+  });
+
+  const heldBy = (orphans: number, name = 'b') =>
+    refusing(name, orphans, { kind: 'share', orphans, manifests: orphans, percent: 30 });
+  it('folds a repository from 20 rows on, with its name and numbers in the line that unfolds it', () => {
+    const fold = '<details><summary><code>b</code> (20 manifests)</summary>';
+    expect(renderSummary(run([heldBy(20)]))).toContain(fold);
+    expect(renderSummary(run([heldBy(19)]))).toContain('**`b`** (19 manifests)');
+  });
+
+  it('folds all problems but the first 19, the worst', () => {
+    const failures = Array.from({ length: 21 }, (_, at) => `it failed ${String(at)}`);
+    const text = renderSummary(run([nothing()], { failures }));
+    const fold = '<details><summary>2 more problems</summary>';
+    expect(text.indexOf('it failed 18')).toBeLessThan(text.indexOf(fold));
+    expect(text.indexOf(fold)).toBeGreaterThan(0);
+    expect(text).toMatch(/it failed 20 `\[run-failed\]`\n\n<\/details>\n\n###/);
+    const few = renderSummary(run([nothing()], { failures: failures.slice(0, 19) }));
+    expect(few).not.toContain('<details>');
+  });
+
+  it('opens some 24 rows of tables, and folds the repositories after them', () => {
+    const text = renderSummary(run(['a', 'b', 'c'].map((name) => heldBy(18, name))));
+    expect(text).toContain('**`a`** (18 manifests)');
+    expect(text).toContain('<details><summary><code>b</code> (18 manifests)</summary>');
+  });
+
+  it('says what an orphan was: its last tags, its version and its revision', () => {
+    const revision = '0123456789abcdef0123456789abcdef01234567';
+    const labels = { version: '1.4.2', revision };
+    const lastUse = { tags: ['latest'], until: NOW };
+    const row = (more: Partial<Orphan>, tagged = labels) =>
+      /^\| `[0-9a-f]{12}` .*$/m.exec(
+        renderSummary(
+          run([
+            {
+              inventory: inventory('a', {
+                manifests: byDigest(image('x', [], { labels: tagged })),
+              }),
+              plan: plan('a', { orphans: [{ ...orphan('x'), ...more }] }),
+              ...outcome({ deleted: [d('x')] }),
+              warnings: [],
+            },
+          ]),
+        ),
+      )?.[0];
+    expect(row({ lastUse })).toContain(
+      '| image, was `latest` until\u00a023\u00a0Nov\u00a02026, version\u00a0`1.4.2`, revision\u00a0`0123456` |',
+    );
+    expect(row({})).toContain('| image, version\u00a0`1.4.2`, revision\u00a0`0123456` |');
+    expect(row({ lastUse: { ...lastUse, tags: ['1.4.2'] } })).not.toContain('version');
+    expect(row({ age: { kind: 'pushed', at: NOW - 3 * DAY } })).toContain(
+      '| pushed\u00a03\u00a0days\u00a0ago |',
+    );
+    expect(row({ age: { kind: 'first-seen', at: NOW - 3 * DAY } })).toContain(
+      '| seen\u00a03\u00a0days\u00a0ago |',
+    );
+  });
+
+  it('has no column of ages where none is known', () => {
+    const text = renderSummary(run([ended({ deleted: [d('x')] }, ['x'])]));
+    expect(text).toContain('| Digest | What it was | Size | Why |');
+    expect(renderSummary(cleanRun())).toContain('| Digest | What it was | Size | Age | Why |');
+  });
+
+  it('has a row of totals where it lists several repositories, and no column of zeros', () => {
+    expect(renderSummary(cleanRun())).toContain(
+      '| Repository | Tags | Manifests | Orphans | Deleted | Kept | Frees |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n| **All 3** | 5 | 11 | 6 | 6 | 5 | 1.37\u00a0GB |\n',
+    );
+    expect(renderSummary(quotaRun())).not.toMatch(/\*\*All .*\| 0 \|/);
   });
 
   it('reports kept indexes that miss a child as broken before', () => {
@@ -691,7 +783,11 @@ function hugeRun(orphans: number, text = EVIL, repositories = 3_000): Run {
 
 /** Takes code spans and our own markup away: nothing of the registry's text may be left. */
 function outsideCode(markdown: string): string {
-  return markdown.replace(/`[^`\n]+`/g, '');
+  return markdown
+    .replace(/^```\w*\n[^`]*^```$/gm, '')
+    .replace(/<code>[^<>\n]*<\/code>/g, '')
+    .replaceAll(`[How it decides](${PAGES}/docs/how-it-decides.md)`, '')
+    .replace(/`[^`\n]+`/g, '');
 }
 
 describe('the summary of a huge and hostile run', () => {
@@ -708,7 +804,7 @@ describe('the summary of a huge and hostile run', () => {
   });
 
   it('accounts for every deleted manifest: shown or counted as cut', () => {
-    const shown = text.match(/^\| `sha256:[0-9a-f]{64}` \|/gm)?.length ?? 0;
+    const shown = text.match(/^\| `[0-9a-f]{12}` \|/gm)?.length ?? 0;
     const cut = Number(/… and ([\d,]+) more manifests/.exec(text)?.[1]?.replaceAll(',', ''));
     expect(shown).toBeGreaterThan(500);
     // The last two were found and not deleted.
@@ -724,12 +820,14 @@ describe('the summary of a huge and hostile run', () => {
     // The pie's labels are letters in quotes, and may spell anything.
     const prose = outside.replace(/^ {2}"[A-Za-z0-9._/ ()…?-]*" : \d+$/gm, '');
     expect(/[<>@[\]].{0,40}|alert|evil|octocat|%%/.exec(prose)).toBeNull();
-    expect(outsideCode(text).match(/<\/?details>/g)).toEqual([
-      '<details>',
-      '</details>',
-      '<details>',
-      '</details>',
-    ]);
+    const folds = outsideCode(text).match(/<\/?details>/g) ?? [];
+    let open = 0;
+    for (const fold of folds) {
+      open += fold === '<details>' ? 1 : -1;
+      expect(open).toBeGreaterThanOrEqual(0);
+    }
+    expect(folds.length).toBeGreaterThan(4);
+    expect(open).toBe(0);
   });
 });
 
@@ -762,10 +860,10 @@ describe('the summary of any run', () => {
     fc.assert(
       fc.property(evil, (parts) => {
         const text = renderSummary(hugeRun(6, parts.join(''), 2));
-        const outside = outsideCode(text);
+        const outside = outsideCode(text).replaceAll(/<\/?details>|<\/?summary>/g, '');
         expect(outside).not.toMatch(/[<@[\]]|#\d/);
         for (const line of outside.split('\n').filter((row) => row.startsWith('|'))) {
-          expect([3, 4, 6, 11]).toContain(line.match(/\|/g)?.length);
+          expect([3, 4, 5, 6, 11]).toContain(line.match(/\|/g)?.length);
         }
       }),
       { numRuns: 200 },

@@ -41,7 +41,9 @@ function text(line: string, style: Style): string {
   if (quote !== null) {
     return `  │ ${quote[1] ?? inline(quote[2] ?? '')}`;
   }
-  return inline(line.replace(/<summary>(.*)<\/summary>/, '$1:').replace(/<\/?details>/g, ''));
+  return inline(
+    line.replace(/<summary>(.*)<\/summary>/, '$1:').replace(/<\/?(?:details|code)>/g, ''),
+  );
 }
 
 /** Without the marks; digests shortened, for the log has them whole. */

@@ -2,16 +2,27 @@
 import * as v from 'valibot';
 
 import { checkJson, inForm, tryJson } from './json.js';
-import type { Platform } from './manifest.js';
+import { Labels, type Platform, type Version } from './manifest.js';
 
 export interface ImageFacts {
   /** epoch milliseconds; absent when the config has no usable `created` */
   readonly created?: number;
   readonly platform?: Platform;
+  /** by its labels; absent when they have neither */
+  readonly labels?: Version;
 }
 
 const text = v.fallback(v.optional(v.string()), undefined);
-const ConfigSchema = v.object({ created: text, architecture: text, os: text, variant: text });
+const ConfigSchema = v.object({
+  created: text,
+  architecture: text,
+  os: text,
+  variant: text,
+  config: v.fallback(
+    v.optional(v.object({ Labels: v.fallback(v.optional(Labels), undefined) })),
+    undefined,
+  ),
+});
 
 /** History and labels of the largest images have a few thousand. */
 const MOST_VALUES = 150_000;
@@ -25,11 +36,13 @@ const MOST_VALUES = 150_000;
 export function factsOf(bytes: Uint8Array): ImageFacts {
   checkJson(bytes, MOST_VALUES);
   const body = tryJson(new TextDecoder().decode(bytes));
-  const { created, architecture, os, variant } = inForm(ConfigSchema, body) ?? {};
+  const { created, architecture, os, variant, config } = inForm(ConfigSchema, body) ?? {};
   const time = created === undefined ? Number.NaN : Date.parse(created);
+  const labels = config?.Labels;
   const isForOne = os !== undefined && architecture !== undefined;
   return {
     created: Number.isNaN(time) ? undefined : time,
     platform: isForOne ? { os, architecture, variant } : undefined,
+    ...(labels && { labels }),
   };
 }

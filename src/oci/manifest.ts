@@ -15,6 +15,12 @@ export interface Platform {
   readonly variant?: string;
 }
 
+/** What the one who built an image says of it. Shown, and nothing else. */
+export interface Version {
+  readonly version?: string;
+  readonly revision?: string;
+}
+
 /** A descriptor of a blob or manifest. `digest` of a blob may be of any algorithm: it's only a key. */
 export interface Descriptor {
   /** in small letters and without parameters; as it stands there when it has not the form of a media type */
@@ -40,6 +46,8 @@ interface Common {
   readonly mediaType: string;
   /** bytes of the manifest itself */
   readonly size: number;
+  /** by its annotations; absent when they have neither */
+  readonly labels?: Version;
 }
 
 export interface ImageManifest extends Common {
@@ -112,6 +120,23 @@ const Annotations = v.pipe(
   }),
 );
 
+const Label = lenient(v.pipe(v.string(), v.minLength(1), v.maxLength(100)));
+
+/** Of annotations, and of a config's labels (image-spec annotations.md). */
+export const Labels = v.pipe(
+  v.object({
+    'org.opencontainers.image.version': Label,
+    'org.opencontainers.image.revision': Label,
+  }),
+  v.transform((all): Version | undefined => {
+    const version = all['org.opencontainers.image.version'];
+    const revision = all['org.opencontainers.image.revision'];
+    return version === undefined && revision === undefined
+      ? undefined
+      : { ...(version !== undefined && { version }), ...(revision !== undefined && { revision }) };
+  }),
+);
+
 const DescriptorSchema = v.object({
   mediaType: MediaType,
   digest: v.string(),
@@ -133,7 +158,7 @@ const common = {
   mediaType: v.nullish(v.string()),
   subject: v.nullish(v.object({ digest: v.string() })),
   artifactType: lenient(v.string()),
-  annotations: v.optional(v.unknown()),
+  annotations: lenient(Labels),
 };
 
 /** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
@@ -316,6 +341,7 @@ function readImage(body: unknown, base: Common): ImageManifest | undefined {
       layers: parsed.layers.map(descriptor),
       subject: subjectOf(parsed),
       artifactType: parsed.artifactType,
+      ...(parsed.annotations && { labels: parsed.annotations }),
     }
   );
 }
@@ -334,6 +360,7 @@ function readIndex(body: unknown, base: Common): IndexManifest | undefined {
       others: entries.filter((entry) => !isManifestType(entry.mediaType)),
       subject: subjectOf(parsed),
       artifactType: parsed.artifactType,
+      ...(parsed.annotations && { labels: parsed.annotations }),
     }
   );
 }

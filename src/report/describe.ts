@@ -10,12 +10,13 @@ import type {
   IndexManifest,
   ManifestDescriptor,
   Platform,
+  Version,
 } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { parseDigestTag, type DigestTag } from '../oci/reference.js';
 import { printable } from '../text/printable.js';
-import { shortDigest } from '../text/words.js';
+import { count, digits, shortDigest } from '../text/words.js';
 
 const NOUNS = {
   image: 'image',
@@ -56,7 +57,10 @@ const DSSE = 'application/vnd.dsse.envelope.v1+json';
 const LAYER = /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.)/;
 const COSIGN_ROLES = { sig: 'signature', att: 'attestation', sbom: 'SBOM' } as const;
 const PLATFORMS_SHOWN = 6;
+/** More of them are only counted, since the rows of a table below name each. */
+const BRIEF_PLATFORMS = 2;
 const TYPE_LENGTH = 100;
+const BRIEF_TYPE_LENGTH = 40;
 const PLATFORM_LENGTH = 40;
 
 /** A function that describes this inventory's manifests. Reads all of its indexes once. */
@@ -170,20 +174,39 @@ function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
 }
 
-/** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
-export function label(description: Description): string {
+/** The version and revision that its builder wrote into it: its annotations, or else its config's labels. */
+export function versionOf(digest: Digest, { manifests, facts }: Inventory): Version {
+  const own = manifests.get(digest)?.labels;
+  return { ...facts.get(digest)?.labels, ...own };
+}
+
+/**
+ * In a few words, digests cut short. Plain text on one line that may hold anything the registry says.
+ *
+ * @param isBrief for a table: digests without their algorithm, and many platforms only counted
+ */
+export function label(description: Description, isBrief = false): string {
   const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
   const type = artifactType ?? mediaType;
-  const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
-  const more = platforms.length - shown.length;
-  const all = more > 0 ? [...shown, `${String(more)} more`] : shown;
+  const short = isBrief ? digits : shortDigest;
   return [
     role ?? NOUNS[kind],
     platform === undefined ? '' : ` ${platformLabel(platform)}`,
-    all.length === 0 ? '' : ` of ${all.join(', ')}`,
-    of === undefined ? '' : ` of ${shortDigest(of)}`,
-    type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
+    platforms.length === 0 ? '' : ` of ${platformList(platforms, isBrief)}`,
+    of === undefined ? '' : ` of ${short(of)}`,
+    type === undefined
+      ? ''
+      : `${of === undefined ? '' : ','} ${printable(type, isBrief ? BRIEF_TYPE_LENGTH : TYPE_LENGTH)}`,
   ].join('');
+}
+
+function platformList(platforms: readonly Platform[], isBrief: boolean): string {
+  if (isBrief && platforms.length > BRIEF_PLATFORMS) {
+    return count(platforms.length, 'platform');
+  }
+  const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
+  const more = platforms.length - shown.length;
+  return (more > 0 ? [...shown, `${String(more)} more`] : shown).join(', ');
 }
 
 function platformLabel(platform: Platform): string {

@@ -7,7 +7,9 @@ import { count } from '../text/words.js';
 import type { Run } from '../run/run.js';
 import { totals } from './totals.js';
 
-const PAGES = 'https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v1';
+/** Where the pages and examples of this version are. */
+export const PAGES =
+  'https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v1';
 const LISTING = `${PAGES}/docs/finding-orphans.md#a-listing-of-the-storage`;
 const WORKFLOW = `${PAGES}/examples/first-cleanup.yml`;
 

@@ -10,6 +10,8 @@ export interface Section {
   /** how many rows there are */
   readonly total?: number;
   readonly after?: string;
+  /** closes what the first `shown` rows left open; no longer than CLOSING */
+  readonly closing?: (shown: number) => string;
   /** what to say of `left` rows that didn't fit */
   readonly cut?: (left: number) => string;
 }
@@ -20,6 +22,9 @@ interface Measured {
   /** bytes of all rows, or Infinity when there are more than could ever fit */
   readonly wanted: number;
 }
+
+/** Ends a fold that a row began. */
+export const CLOSING = '\n</details>\n';
 
 const bytes = (text: string) => Buffer.byteLength(text, 'utf8');
 const notice = (section: Section, left: number) => section.cut?.(left) ?? '';
@@ -35,7 +40,8 @@ export function fit(sections: readonly (Section | undefined)[], limit = LIMIT): 
     .filter((section) => section !== undefined)
     .filter((section) => {
       const { before, total = 0, after = '' } = section;
-      const fixed = bytes(before + notice(section, total) + after) + NEWLINE;
+      const fold = section.closing === undefined ? '' : CLOSING;
+      const fixed = bytes(before + fold + notice(section, total) + after) + NEWLINE;
       const fits = fixed <= room;
       room -= fits ? fixed : 0;
       return fits;
@@ -50,7 +56,8 @@ export function fit(sections: readonly (Section | undefined)[], limit = LIMIT): 
       const { before, total = 0, after = '' } = section;
       const shown = take(rows, shares[index] ?? 0);
       const left = total - shown.length;
-      return before + shown.join('') + (left > 0 ? notice(section, left) : '') + after;
+      const closing = section.closing?.(shown.length) ?? '';
+      return `${before}${shown.join('')}${closing}${left > 0 ? notice(section, left) : ''}${after}`;
     })
     .join('\n');
 }

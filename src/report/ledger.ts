@@ -1,5 +1,4 @@
 /** The ledger's part in this run, in sentences for log and summary. */
-import type { LedgerNews } from '../memory/memory.js';
 import type { Run } from '../run/run.js';
 import { count } from '../text/words.js';
 
@@ -47,9 +46,4 @@ export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }
     `was seen in ${where}, so that later runs find what nothing uses any more. Orphans from before it are ` +
     "not in it: give `digests-file` a listing of the registry's storage once, and they are found."
   );
-}
-
-/** @returns whether this run wrote the first entries */
-export function hasBegun(ledger: LedgerNews | undefined): boolean {
-  return ledger !== undefined && !ledger.existed && ledger.written > 0;
 }

@@ -8,7 +8,7 @@ import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../plan/protection.js';
 import type { RunSettings } from '../run/settings.js';
 import { code } from '../text/markdown.js';
-import { age, day, duration, shortDigest } from '../text/words.js';
+import { age, day, digits, duration, shortDigest } from '../text/words.js';
 
 export function whyOrphan(reason: DeleteReason): string {
   switch (reason.kind) {
@@ -22,6 +22,22 @@ export function whyOrphan(reason: DeleteReason): string {
       return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
     case 'dangling':
       return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+  }
+}
+
+/** The same for a table, in which most rows have the same reason. */
+export function briefWhy(reason: DeleteReason): string {
+  switch (reason.kind) {
+    case 'unreachable':
+      return 'untagged';
+    case 'child':
+      return `part of ${code(digits(reason.of))}`;
+    case 'referrer':
+      return `refers to ${code(digits(reason.of))}`;
+    case 'digest-tag':
+      return `tag names ${code(digits(reason.of))}`;
+    case 'dangling':
+      return `refers to ${code(digits(reason.subject))}, not here`;
   }
 }
 
@@ -67,9 +83,9 @@ export function whyKept(
 const MOST_LAST_TAGS = 3;
 
 /** `was v1, latest until 26 Nov 2026`; the time is that of the run which first found it unused. */
-export function whenUsed({ tags, until }: LastUse): string {
+export function whenUsed({ tags, until }: LastUse, most = MOST_LAST_TAGS): string {
   const names = tags.map((tag) => code(tag));
-  const was = names.length === 0 ? 'in use' : `was ${few(names, MOST_LAST_TAGS)}`;
+  const was = names.length === 0 ? 'in use' : `was ${few(names, most)}`;
   return `${was} until ${day(until)}`;
 }
 

@@ -9,6 +9,8 @@ import { code, prose } from '../text/markdown.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
 
+/** A longer list is folded. */
+const OPEN_ROWS = 19;
 const BY_SERVER = ' by the registry itself';
 
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
@@ -119,7 +121,11 @@ export function renderRestore(run: RestoreRun): string {
     ...restoreNotes(run).map((note) => prose(note)),
   ].filter((note) => note !== false);
   const section = (title: string, rows: readonly string[], noun: string) =>
-    list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
+    list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, {
+      source: 'The log',
+      // A problem has to be in sight.
+      openRows: noun === 'problem' ? Infinity : OPEN_ROWS,
+    });
   return fit([
     { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
     section(

@@ -9,6 +9,8 @@ import {
   refusedOrphansSection,
   undeletableOrphansSection,
 } from './sections/orphans.js';
+import { digestsSection } from './sections/digests.js';
+import { explanationsSection } from './sections/explanations.js';
 import { headlineSection } from './sections/headline.js';
 import { keptManifestsSection } from './sections/kept-manifests.js';
 import { problemsSection, refusalsSection, warningsSection } from './sections/notices.js';
@@ -31,10 +33,11 @@ export function renderSummary(run: Run, limitBytes?: number): string {
       problemsSection(run),
       refusalsSection(run, sums),
       repositoriesSection(run, sums),
-      pieSection(run, sums),
       orphansSection(run, sums),
-      refusedOrphansSection(run, sums),
-      undeletableOrphansSection(run, sums),
+      refusedOrphansSection(run),
+      undeletableOrphansSection(run),
+      digestsSection(run),
+      pieSection(run, sums),
       backupSection(run, sums),
       appliedPlanSection(run, sums),
       protectedManifestsSection(run),
@@ -43,6 +46,7 @@ export function renderSummary(run: Run, limitBytes?: number): string {
       brokenBeforeSection(run),
       warningsSection(run),
       diskSection(run, sums),
+      explanationsSection(run, sums),
     ],
     limitBytes,
   );

@@ -34,6 +34,12 @@ export function code(text: string, length = CODE_LENGTH): string {
   return inner === '' ? '—' : `\`${inner}\``;
 }
 
+/** A code span in a line of HTML, where no Markdown is read: the line that unfolds a table. */
+export function htmlCode(text: string, length = CODE_LENGTH): string {
+  const inner = inCodeSpan(text, length).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  return `<code>${inner.replaceAll('>', '&gt;')}</code>`;
+}
+
 /** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
 export function prose(text: string, length = PROSE_LENGTH): string {
   const pieces: { readonly kind: 'plain' | 'span' | 'other'; readonly text: string }[] = [];
@@ -65,6 +71,11 @@ function wrapped(text: string): string {
 /** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
 export function mermaidLabel(text: string, length = 60): string {
   return printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
+}
+
+/** Markdown that stays on one line: a narrow column of it takes no room from a wide one. */
+export function unbroken(markdown: string): string {
+  return markdown.replaceAll(' ', '\u00a0');
 }
 
 /** A row of a table, of cells that are Markdown already. */

@@ -75,3 +75,9 @@ export function shortDigest(digest: string): string {
   const start = digest.indexOf(':') + 1;
   return digest.slice(0, start + DIGEST_START);
 }
+
+/** `0123456789ab`: the same for a table, where the algorithm would only take room. */
+export function digits(digest: string): string {
+  const start = digest.indexOf(':') + 1;
+  return digest.slice(start, start + DIGEST_START);
+}

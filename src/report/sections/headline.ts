@@ -43,12 +43,16 @@ function result(run: Run, sums: Totals): string {
       ? `The plan lists ${manifests}: ${bytes} would be freed`
       : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
   }
+  if (refused > 0 && refused === orphansFound && sums.withoutRights === 0) {
+    const verb = run.settings.dryRun ? 'Would refuse' : 'Refused';
+    return `${verb} to delete ${count(refused, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+  }
   const [verb, some, others, will] = run.settings.dryRun
     ? ['Would delete', planned, refused, 'would']
     : ['Deleted', deleted, remainder(sums), 'will'];
   if (some + others > 0) {
     const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
-    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}${withoutFailure(sums)}`;
+    return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}${refusal(run, sums)}${withoutFailure(sums)}`;
   }
   if (restored > 0) {
     return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
@@ -59,6 +63,18 @@ function result(run: Run, sums: Totals): string {
       : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
   }
   return withoutOrphans(run, sums);
+}
+
+/** A brake, or missing rights, held. */
+function refusal({ settings: { dryRun } }: Run, { refused, withoutRights }: Totals): string {
+  const byBrake = refused - withoutRights;
+  const refuses = dryRun ? 'would refuse' : 'refused';
+  return [
+    byBrake > 0 && `; ${refuses} to delete ${number(byBrake)}`,
+    withoutRights > 0 && `; the registry ${refuses} ${number(withoutRights)}`,
+  ]
+    .filter((part) => part !== false)
+    .join('');
 }
 
 /** The orphans that a real run did not delete, and that are no failures. */
@@ -116,10 +132,8 @@ function undeletable({ undeletable: refused, keptWithUndeletable: parts }: Total
 export function headlineSection(run: Run, sums: Totals): Section {
   const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
   const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
-  const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
-  const most = sums.freedBytesAtMost
-    ? '; it is "at most" that much, because not everything that may share these blobs was read'
-    : '';
+  const span = (time: number) => (time === 0 ? 'off' : duration(time));
+  const { gracePeriod, unusedFor } = run.settings;
   const wait = isInDoubt(sums) ? ' Solve the problems before it does that.' : '';
   const until = quotaEnd(run);
   const inUse = sums.keptAfterRecheck - sums.keptWithUndeletable;
@@ -128,9 +142,9 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const found = sums.orphansFound > 0 || run.applied !== undefined;
   const notes = [
     run.settings.dryRun && '**Dry run:** nothing was deleted.',
-    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
+    `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${span(gracePeriod)}; unused for: ${span(unusedFor)}.`,
     sums.planned + sums.deleted > 0 &&
-      `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
+      `The disk space comes back once the registry has collected its garbage.${wait}`,
     sums.deleted + remainder(sums) > 0 &&
       sums.gone > 0 &&
       `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
@@ -147,9 +161,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
       isBlind &&
       run.untaggedListing === 'none' &&
       sums.repositories > 0 &&
-      "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
-        'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
-        'not be seen".',
+      '\n> [!NOTE]\n> This does not mean that there are none: see "What could not be seen".',
   ].filter((note) => note !== false);
   const hint = firstRunHint(run);
   notes.push(...(hint === undefined ? [] : [`\n${hint}`]));

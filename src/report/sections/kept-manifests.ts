@@ -6,9 +6,9 @@ import type { Section } from '../fit.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { keptDetail, UNTAGGED_KINDS, whyKept, type UntaggedKind } from '../reasons.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
-import { number, shortDigest } from '../../text/words.js';
+import { digits, number } from '../../text/words.js';
 
-const EXAMPLES = 3;
+const EXAMPLES = 1;
 
 /** The reason of the plan, or what became of an orphan. */
 type Kind = UntaggedKind | 'kept' | 'with-undeletable' | 'restored';
@@ -26,7 +26,7 @@ export function keptManifestsSection(run: Run): Section | undefined {
     group.total += 1;
     if (group.examples.length < EXAMPLES) {
       const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
-      const name = code(`${repository}@${shortDigest(digest)}`);
+      const name = code(`${repository}@${digits(digest)}`);
       group.examples.push(detail === '' ? name : `${name} (${detail})`);
     }
   };

@@ -1,5 +1,5 @@
 /** A section that is a list: folded when it is long, and what is cut is said. */
-import type { Section } from '../fit.js';
+import { CLOSING, type Section } from '../fit.js';
 import { count } from '../../text/words.js';
 
 interface ListOptions {
@@ -8,6 +8,8 @@ interface ListOptions {
   readonly head?: string;
   /** a longer list is folded: the interesting part of the summary is below it */
   readonly openRows?: number;
+  /** only the rows after so many are folded: the first are the worst */
+  readonly openFirst?: number;
   /** where the rows are that a job summary has no room for */
   readonly source?: string;
 }
@@ -24,6 +26,7 @@ export function list(
     plural,
     head = '',
     openRows = Infinity,
+    openFirst = Infinity,
     source = 'The file of `report-file`',
   }: ListOptions = {},
 ): Section | undefined {
@@ -35,10 +38,24 @@ export function list(
   const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
   return {
     before: `${intro}${isFolded ? fold : ''}${head}`,
-    rows: made,
+    rows: folded(
+      made,
+      openFirst,
+      count(total - openFirst, `more ${noun}`, plural && `more ${plural}`),
+    ),
+    closing: (shown) => (shown > openFirst ? CLOSING : ''),
     total,
     cut: (rest) =>
       `\n_… and ${count(rest, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. ${source} has them all._\n`,
     after: isFolded ? '\n</details>\n' : '',
   };
+}
+
+/** The first of the folded rows begins the fold. */
+function* folded(rows: Iterable<string>, openFirst: number, what: string): Generator<string> {
+  let at = 0;
+  for (const row of rows) {
+    yield at === openFirst ? `\n<details><summary>${what}</summary>\n\n${row}` : row;
+    at += 1;
+  }
 }

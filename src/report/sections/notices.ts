@@ -8,6 +8,9 @@ import { quotaWarnings, undeletableWarnings } from '../warnings.js';
 import { number } from '../../text/words.js';
 import { list } from './list.js';
 
+/** Of a longer list, the rest is folded. */
+const OPEN_ROWS = 19;
+
 export function problemsSection(run: Run): Section | undefined {
   const found = problems(run);
   const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
@@ -19,6 +22,7 @@ export function problemsSection(run: Run): Section | undefined {
     `### Problems (${number(found.length)})\n\n${nothing}`,
     found.map((problem) => `- ${named(problem)}\n`),
     'problem',
+    { openFirst: OPEN_ROWS },
   );
 }
 
@@ -55,5 +59,7 @@ export function warningsSection(run: Run): Section | undefined {
       .flatMap(undeletableWarnings)
       .map((warning) => `- ${prose(warning)}\n`),
   ];
-  return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
+  return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning', {
+    openFirst: OPEN_ROWS,
+  });
 }

@@ -1,31 +1,49 @@
 /**
- * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
- * the orphans that stay because something about them looks wrong.
+ * Every freed digest with what it was and why it was an orphan; and the same of the orphans that stay because
+ * something about them looks wrong. The digests are short here: digests.ts has them whole.
  */
 import { contentBytes } from '../bytes.js';
-import { describer, label } from '../describe.js';
-import { isFreed, judge, type Fate } from '../../plan/fate.js';
-import type { Section } from '../fit.js';
-import { code, prose, row, tableHead } from '../../text/markdown.js';
-import { whyOrphan } from '../reasons.js';
-import { repositoriesByName, type Run } from '../../run/run.js';
+import { describer, label, versionOf, type Description } from '../describe.js';
+import { isFreed, judge, type Fate, type Judged } from '../../plan/fate.js';
+import { CLOSING, type Section } from '../fit.js';
+import type { Orphan } from '../../plan/plan.js';
+import { code, htmlCode, prose, row, tableHead, unbroken } from '../../text/markdown.js';
+import { briefWhy, whenUsed } from '../reasons.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
-import { age, count, size } from '../../text/words.js';
+import { printable } from '../../text/printable.js';
+import type { LastUse } from '../../plan/past.js';
+import type { Version } from '../../oci/manifest.js';
+import { age, count, digits, size } from '../../text/words.js';
 import { list } from './list.js';
 
-const OPEN_ROWS = 50;
-const HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
-const COLUMNS =
-  'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
+/** A repository with as many is folded. */
+const FOLDED_ROWS = 20;
+/** So many are open in all, and keep a run of 90 orphans below 3,500 pixels; the repositories after them are folded, too. */
+const OPEN_ROWS = 24;
+/** The head of a repository's table takes the room of so many rows. */
+const HEAD_ROWS = 3;
+/** Of more repositories than these, not even the lines that unfold them are open. */
+const OPEN_REPOSITORIES = 15;
+const TAG_LENGTH = 20;
+/** So much Markdown fits into two lines of its column on GitHub's page. */
+const MOST_FACTS = 90;
+
+interface Group {
+  readonly repository: RepositoryRun;
+  readonly shown: readonly Judged[];
+  readonly isFolded: boolean;
+  /** the number of rows before its own */
+  readonly start: number;
+}
 
 export function orphansSection(run: Run, sums: Totals): Section | undefined {
-  const total = sums.deleted + sums.planned;
   const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
-  return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
+  return table(`### ${title}`, run, isFreed, sums.freedBytesByRepository);
 }
 
 /** Who has to approve their deletes wants to see them first. */
-export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
+export function refusedOrphansSection(run: Run): Section | undefined {
   const { dryRun, planFile } = run.settings;
   const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
   const [title, what] =
@@ -36,51 +54,135 @@ export function refusedOrphansSection(run: Run, sums: Totals): Section | undefin
           'These are in the plan as well, but a run without it deletes nothing in their repositories',
         ];
   const where = dryRun ? 'What would hold a real run back' : 'Problems';
-  const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-  const rows = rowsOf(run, ({ kind }) => kind === 'refused');
-  return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
+  return table(`### ${title}\n\n${what}: see "${where}".`, run, ({ kind }) => kind === 'refused');
 }
 
 /** So few that their cause, in the warnings, can be looked up one by one. */
-export function undeletableOrphansSection(run: Run, sums: Totals): Section | undefined {
-  const columns = sums.deleted === 0 ? ` ${COLUMNS}` : '';
-  const rows = rowsOf(run, ({ kind }) => kind === 'undeletable');
+export function undeletableOrphansSection(run: Run): Section | undefined {
   return table(
-    `### What can't be deleted\n\nThese are orphans as well, and the registry refuses for good to delete them: see "Warnings".${columns}`,
-    sums.undeletable,
-    rows,
+    '### What can\'t be deleted\n\nThese are orphans as well, and the registry refuses for good to delete them: see "Warnings".',
+    run,
+    ({ kind }) => kind === 'undeletable',
   );
 }
 
-function table(intro: string, total: number, rows: Iterable<string>): Section | undefined {
-  return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
+function table(
+  intro: string,
+  run: Run,
+  isShown: (fate: Fate) => boolean,
+  freed: ReadonlyMap<string, number> = new Map(),
+): Section | undefined {
+  const groups = grouped(run, isShown);
+  const total = groups.reduce((sum, { shown }) => sum + shown.length, 0);
+  const openRepositories = groups.length > OPEN_REPOSITORIES ? 0 : Infinity;
+  const openRows = openRepositories === 0 ? 0 : Infinity;
+  const section = list(`${intro}\n\n`, { total, made: rowsOf(groups, run, freed) }, 'manifest', {
+    openRows,
+  });
+  return section && { ...section, closing: (shown) => (isInFold(groups, shown) ? CLOSING : '') };
+}
+
+function grouped(run: Run, isShown: (fate: Fate) => boolean): readonly Group[] {
+  let [start, open] = [0, 0];
+  return repositoriesByName(run).flatMap((repository) => {
+    const shown = judge(repository).filter(({ fate }) => isShown(fate));
+    if (shown.length === 0) {
+      return [];
+    }
+    const room = shown.length + HEAD_ROWS;
+    const isFolded = shown.length >= FOLDED_ROWS || open + room > OPEN_ROWS;
+    const group = { repository, shown, isFolded, start };
+    open += isFolded ? 0 : room;
+    start += shown.length;
+    return [group];
+  });
+}
+
+/** Whether a cut after so many rows is within a fold, which the rows themselves then don't close. */
+function isInFold(groups: readonly Group[], shown: number): boolean {
+  return groups.some(
+    ({ isFolded, start, shown: rows }) => isFolded && start < shown && shown < start + rows.length,
+  );
 }
 
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* rowsOf(run: Run, isShown: (fate: Fate) => boolean): Generator<string> {
-  let start = '';
-  for (const repository of repositoriesByName(run)) {
-    const shown = judge(repository).filter(({ fate }) => isShown(fate));
-    if (shown.length === 0) {
-      continue;
-    }
+function* rowsOf(
+  groups: readonly Group[],
+  run: Run,
+  freed: ReadonlyMap<string, number>,
+): Generator<string> {
+  const hasAge = groups.some(({ shown }) =>
+    shown.some(({ orphan }) => aged(orphan, run.finishedAt) !== ''),
+  );
+  const head = tableHead(['Digest', 'What it was', 'Size>', ...(hasAge ? ['Age'] : []), 'Why']);
+  for (const [at, { repository, shown, isFolded }] of groups.entries()) {
     const { inventory } = repository;
     const describe = describer(inventory);
-    let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(HEAD)}`;
-    for (const { orphan } of shown) {
+    let before = `${at === 0 ? '' : '\n'}${title(repository, shown.length, isFolded, freed)}${head}`;
+    for (const [index, { orphan }] of shown.entries()) {
       const manifest = inventory.manifests.get(orphan.digest);
-      yield (
-        head +
-        row([
-          code(orphan.digest),
-          prose(label(describe(orphan.digest))),
-          manifest === undefined ? '' : size(contentBytes(manifest)),
-          age(orphan.age?.at, run.finishedAt) ?? '',
-          whyOrphan(orphan.reason),
-        ])
-      );
-      head = '';
+      const cells = [
+        code(digits(orphan.digest)),
+        whatItWas(orphan, describe(orphan.digest), inventory),
+        manifest === undefined ? '' : unbroken(size(contentBytes(manifest))),
+        ...(hasAge ? [aged(orphan, run.finishedAt)] : []),
+        unbroken(briefWhy(orphan.reason)),
+      ];
+      const after = isFolded && index === shown.length - 1 ? CLOSING : '';
+      yield before + row(cells) + after;
+      before = '';
     }
-    start = '\n';
   }
+}
+
+function title(
+  { inventory: { repository } }: RepositoryRun,
+  rows: number,
+  isFolded: boolean,
+  freed: ReadonlyMap<string, number>,
+): string {
+  const bytes = freed.get(repository);
+  const numbers = `${count(rows, 'manifest')}${bytes === undefined ? '' : `, ${size(bytes)}`}`;
+  return isFolded
+    ? `<details><summary>${htmlCode(repository)} (${numbers})</summary>\n\n`
+    : `**${code(repository)}** (${numbers})\n\n`;
+}
+
+/** `pushed 3 days ago` */
+function aged({ age: known }: Orphan, now: number): string {
+  const old = age(known?.at, now);
+  const did = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
+  return old === undefined || known === undefined ? '' : unbroken(`${did[known.kind]} ${old} ago`);
+}
+
+function whatItWas(
+  { digest, lastUse }: Orphan,
+  description: Description,
+  inventory: RepositoryRun['inventory'],
+): string {
+  const facts = [
+    prose(label(description, true)),
+    ...(lastUse === undefined ? [] : [lastUsed(lastUse)]),
+  ].join(', ');
+  return built(versionOf(digest, inventory), lastUse?.tags).reduce(
+    (said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`),
+    facts,
+  );
+}
+
+/** The row has two lines, so one tag must do, and no line ends within the date. */
+function lastUsed({ tags, until }: LastUse): string {
+  const short = { tags: tags.map((tag) => printable(tag, TAG_LENGTH)), until };
+  return whenUsed(short, 1).replace(/until .*$/, unbroken);
+}
+
+/** The version, unless a tag has said it already, and the revision, cut short as Git does. */
+function built({ version, revision }: Version, tags: readonly string[] = []): readonly string[] {
+  const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
+  return [
+    version !== undefined && !tags.includes(version) && `version ${code(version, TAG_LENGTH)}`,
+    commit !== undefined && `revision ${code(commit, TAG_LENGTH)}`,
+  ]
+    .filter((fact) => fact !== false)
+    .map(unbroken);
 }

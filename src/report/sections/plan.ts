@@ -7,10 +7,10 @@ import { outdatedEntries, whyOutdated } from '../outdated.js';
 import { code, row, tableHead } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import { remainder, unreadRepositories, type Totals } from '../totals.js';
-import { count, duration, number } from '../../text/words.js';
+import { count, digits, duration, number } from '../../text/words.js';
 import { list } from './list.js';
 
-const OPEN_ROWS = 30;
+const OPEN_ROWS = 19;
 
 export function planFileSection(run: Run, sums: Totals): Section | undefined {
   if (run.settings.planFile === undefined) {
@@ -52,7 +52,10 @@ export function appliedPlanSection(run: Run, sums: Totals): Section | undefined 
   const { createdAt, ignored } = run.applied;
   const rows = repositoriesByName(run).flatMap((repository) =>
     outdatedEntries(repository).map((left) =>
-      row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)]),
+      row([
+        code(`${repository.inventory.repository}@${digits(left.digest)}`),
+        whyOutdated(left, run),
+      ]),
     ),
   );
   // A file can claim any time.

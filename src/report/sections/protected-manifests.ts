@@ -5,10 +5,10 @@ import type { Section } from '../fit.js';
 import { code, prose, row, tableHead } from '../../text/markdown.js';
 import { protectors, throughBlob } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
-import { count, number } from '../../text/words.js';
+import { count, digits, number } from '../../text/words.js';
 import { list } from './list.js';
 
-const OPEN_ROWS = 30;
+const OPEN_ROWS = 19;
 /** More than these, and the input likely names a repository whole. */
 const MOST_BY_INPUT = 10;
 
@@ -58,8 +58,8 @@ function rowsOf({ inventory, plan }: RepositoryRun): string[] {
   const describe = describer(inventory);
   const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) =>
     row([
-      code(`${inventory.repository}@${digest}`, 400),
-      prose(label(describe(digest))),
+      code(`${inventory.repository}@${digits(digest)}`),
+      prose(label(describe(digest), true)),
       `${protectors(by)}${throughBlob(blob)}`,
     ]),
   );

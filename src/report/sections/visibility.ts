@@ -4,7 +4,7 @@
  */
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
-import { hasBegun, ledgerSentence } from '../ledger.js';
+import { ledgerSentence } from '../ledger.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { count, number, shortDigest } from '../../text/words.js';
@@ -39,11 +39,9 @@ function listing(run: Run, sums: Totals): string {
     return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
   }
   const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
+  // The first run's hint, at the top, says what to give.
   if (named === 0) {
-    // A ledger that has begun gives the same advice in its own sentence.
-    return isRemembered || hasBegun(run.ledger)
-      ? cannot
-      : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+    return cannot;
   }
   const missing =
     absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
