@@ -35818,6 +35818,11 @@ function shortDigest(digest) {
     const start = digest.indexOf(':') + 1;
     return digest.slice(0, start + DIGEST_START);
 }
+/** `0123456789ab`: the same for a table, where the algorithm would only take room. */
+function digits(digest) {
+    const start = digest.indexOf(':') + 1;
+    return digest.slice(start, start + DIGEST_START);
+}
 
 ;// CONCATENATED MODULE: ./src/action/list.ts
 /** The entries of an input that takes several. Pure. */
@@ -37037,11 +37042,11 @@ function description(description_) {
 //#endregion
 //#region src/actions/digits/digits.ts
 /* @__NO_SIDE_EFFECTS__ */
-function digits(message$1) {
+function dist_digits(message$1) {
 	return {
 		kind: "validation",
 		type: "digits",
-		reference: digits,
+		reference: dist_digits,
 		async: false,
 		expects: null,
 		requirement: DIGITS_REGEX,
@@ -45712,6 +45717,11 @@ function code(text, length = CODE_LENGTH) {
     const inner = inCodeSpan(text, length);
     return inner === '' ? '—' : `\`${inner}\``;
 }
+/** A code span in a line of HTML, where no Markdown is read: the line that unfolds a table. */
+function htmlCode(text, length = CODE_LENGTH) {
+    const inner = inCodeSpan(text, length).replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+    return `<code>${inner.replaceAll('>', '&gt;')}</code>`;
+}
 /** A sentence: plain words stay as they are, all else (names, URLs, digests, markup) goes in code spans. */
 function prose(text, length = PROSE_LENGTH) {
     const pieces = [];
@@ -45742,6 +45752,10 @@ function wrapped(text) {
 /** A label within a Mermaid diagram's quotes; only characters that mean nothing there. */
 function mermaidLabel(text, length = 60) {
     return printable(text, length).replace(/[^A-Za-z0-9._/ ()…-]/g, '?');
+}
+/** Markdown that stays on one line: a narrow column of it takes no room from a wide one. */
+function unbroken(markdown) {
+    return markdown.replaceAll(' ', '\u00a0');
 }
 /** A row of a table, of cells that are Markdown already. */
 function row(cells) {
@@ -46204,14 +46218,255 @@ class RegistryError extends RequestFailure {
     }
 }
 
+;// CONCATENATED MODULE: ./src/oci/manifest.ts
+/**
+ * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
+ * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
+ */
+
+
+
+
+
+/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
+class ManifestError extends Error {
+    name = 'ManifestError';
+}
+const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
+    'client, or leave its repository out with `repositories`';
+/** The longest list there is, a fallback index of 4 MiB, holds some 14,000 referrers. */
+const MOST_DESCRIPTORS = 20_000;
+/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
+const MOST_VALUES = 150_000;
+const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
+    '`repositories`';
+const Size = pipe(dist_number(), safeInteger(), minValue(0));
+/** A field that is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
+const lenient = (schema) => fallback(optional(schema), undefined);
+/** A text that isn't a media type stays as it is, to be shown. */
+const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
+/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
+const Annotations = pipe(object({
+    'vnd.docker.reference.type': lenient(string()),
+    'vnd.docker.reference.digest': lenient(string()),
+}), transform((all) => {
+    const texts = Object.values(all);
+    return texts.some((text) => text !== undefined) ? all : undefined;
+}));
+const Label = lenient(pipe(string(), minLength(1), maxLength(100)));
+/** Of annotations, and of a config's labels (image-spec annotations.md). */
+const Labels = pipe(object({
+    'org.opencontainers.image.version': Label,
+    'org.opencontainers.image.revision': Label,
+}), transform((all) => {
+    const version = all['org.opencontainers.image.version'];
+    const revision = all['org.opencontainers.image.revision'];
+    return version === undefined && revision === undefined
+        ? undefined
+        : { ...(version !== undefined && { version }), ...(revision !== undefined && { revision }) };
+}));
+const DescriptorSchema = object({
+    mediaType: MediaType,
+    digest: string(),
+    size: fallback(Size, 0),
+    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
+    annotations: lenient(Annotations),
+    urls: lenient(array(string())),
+});
+/** Every entry of an index is read: one without a type may be a manifest all the same. */
+const manifest_EntrySchema = object({
+    ...DescriptorSchema.entries,
+    mediaType: fallback(MediaType, ''),
+});
+const common = {
+    mediaType: nullish(string()),
+    subject: nullish(object({ digest: string() })),
+    artifactType: lenient(string()),
+    annotations: lenient(Labels),
+};
+/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
+ *  (CVE-2021-41190). */
+const ImageSchema = object({
+    ...common,
+    config: DescriptorSchema,
+    layers: nullish(array(DescriptorSchema), []),
+    manifests: optional(never()),
+});
+const IndexSchema = object({
+    ...common,
+    // Go writes an empty list as null. A body without a list may have its children elsewhere.
+    manifests: nullable(array(manifest_EntrySchema), []),
+    config: optional(never()),
+    layers: optional(never()),
+});
+/**
+ * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
+ * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
+ * The last of several keys that are the same to the letter counts, for Go as for us; where Go adds the first one
+ * to it, the last one alone does not fit its schema.
+ */
+function otherwiseSpelt(keys) {
+    const exact = new Set(keys);
+    // Both flags together fold case as Go does.
+    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
+    return (value) => typeof value === 'object' &&
+        value !== null &&
+        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
+}
+const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
+const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
+function isOtherwiseSpelt(body) {
+    const { config, subject, layers, manifests } = body;
+    const descriptors = [config, subject, layers, manifests].flat();
+    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
+}
+function manifestDigest(text, role) {
+    if (!isDigest(text)) {
+        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
+    }
+    return text;
+}
+function parseBody(bytes) {
+    let body;
+    let text;
+    try {
+        checkJson(bytes, MOST_VALUES);
+        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+        body = JSON.parse(text);
+    }
+    catch (error) {
+        throw new ManifestError(error instanceof JsonLimitError
+            ? `its body ${error.message}${TOO_MUCH}`
+            : "its body isn't valid JSON");
+    }
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+        throw new ManifestError("its body isn't a JSON object");
+    }
+    return { text, body: body };
+}
+/** Most say no more than three things, and a large run keeps millions. */
+function descriptor(parsed) {
+    const { mediaType, digest, size, annotations, urls, platform } = parsed;
+    return [annotations, urls, platform].every((more) => more === undefined)
+        ? { mediaType, digest, size }
+        : { mediaType, digest, size, annotations, urls, platform };
+}
+/** The types that a server gives to bytes that it knows nothing about. Any other type counts. */
+const SAYS_NOTHING = new Set([
+    '',
+    'application/octet-stream',
+    'binary/octet-stream',
+    'application/x-octet-stream',
+    'application/unknown',
+    'application/json',
+    'text/json',
+    'text/plain',
+]);
+/**
+ * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
+ * other things have a `config`, too.
+ */
+function typeOfShape({ schemaVersion, config, layers, manifests }) {
+    const isImage = Array.isArray(layers) && config !== undefined;
+    const type = Array.isArray(manifests) ? OCI_INDEX : isImage ? OCI_MANIFEST : '';
+    return schemaVersion === 2 ? type : '';
+}
+/**
+ * Reads a manifest from the bytes of an answer.
+ *
+ * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
+ *   nothing, the body decides: its `mediaType`, or else its shape
+ * @param digest the digest of exactly these bytes, computed by the caller
+ * @throws ManifestError when the bytes aren't a JSON object, are Docker schema 1, hold more than any manifest does,
+ *   or name a child or subject by a digest that can't be verified
+ */
+function readManifest(bytes, contentType, digest) {
+    const { text, body } = parseBody(bytes);
+    const { mediaType: said } = body;
+    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
+    const answered = mediaTypeOf(contentType);
+    const isUntyped = SAYS_NOTHING.has(answered);
+    // Go writes a media type that is not there as an empty one, or null.
+    const isSilent = (said ?? '') === '';
+    const told = isSilent ? typeOfShape(body) : own;
+    const mediaType = isUntyped && told !== '' ? told : answered;
+    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
+        throw new ManifestError(SCHEMA_1);
+    }
+    const base = { digest, mediaType, size: bytes.byteLength };
+    const agrees = isSilent || own === mediaType;
+    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
+        ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
+        : undefined;
+    return {
+        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
+        saysItsType: own !== '' && own === mediaType,
+        isUntyped,
+    };
+}
+/** As `readManifest`, where only the manifest matters. */
+function parseManifest(bytes, contentType, digest) {
+    return readManifest(bytes, contentType, digest).manifest;
+}
+/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
+function mentionsIn(text, body, digest) {
+    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
+    checkCount(all, 'mentions');
+    return all.filter((other) => other !== digest);
+}
+function checkCount(descriptors = [], what) {
+    if (descriptors.length > MOST_DESCRIPTORS) {
+        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
+    }
+}
+function readImage(body, base) {
+    const parsed = inForm(ImageSchema, body);
+    checkCount(parsed?.layers, 'layers');
+    return (parsed && {
+        ...base,
+        kind: 'image',
+        config: descriptor(parsed.config),
+        layers: parsed.layers.map(descriptor),
+        subject: subjectOf(parsed),
+        artifactType: parsed.artifactType,
+        ...(parsed.annotations && { labels: parsed.annotations }),
+    });
+}
+function readIndex(body, base) {
+    const parsed = inForm(IndexSchema, body);
+    checkCount(parsed?.manifests, 'entries');
+    const entries = parsed?.manifests.map(descriptor) ?? [];
+    return (parsed && {
+        ...base,
+        kind: 'index',
+        children: entries
+            .filter((entry) => isManifestType(entry.mediaType))
+            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
+        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
+        subject: subjectOf(parsed),
+        artifactType: parsed.artifactType,
+        ...(parsed.annotations && { labels: parsed.annotations }),
+    });
+}
+function subjectOf({ subject }) {
+    return subject ? manifestDigest(subject.digest, 'subject') : undefined;
+}
+
 ;// CONCATENATED MODULE: ./src/oci/image-config.ts
 /** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
 
 
+
 const image_config_text = fallback(optional(string()), undefined);
-const image_config_ConfigSchema = object({ created: image_config_text, architecture: image_config_text, os: image_config_text, variant: image_config_text });
+const image_config_ConfigSchema = object({
+    created: image_config_text,
+    architecture: image_config_text,
+    os: image_config_text,
+    variant: image_config_text,
+    config: fallback(optional(object({ Labels: fallback(optional(Labels), undefined) })), undefined),
+});
 /** History and labels of the largest images have a few thousand. */
-const MOST_VALUES = 150_000;
+const image_config_MOST_VALUES = 150_000;
 /**
  * A config that isn't one proves nothing. `created` is the time of the build, not of the
  * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
@@ -46219,14 +46474,16 @@ const MOST_VALUES = 150_000;
  * @throws JsonLimitError when it holds more than any config does
  */
 function factsOf(bytes) {
-    checkJson(bytes, MOST_VALUES);
+    checkJson(bytes, image_config_MOST_VALUES);
     const body = tryJson(new TextDecoder().decode(bytes));
-    const { created, architecture, os, variant } = inForm(image_config_ConfigSchema, body) ?? {};
+    const { created, architecture, os, variant, config } = inForm(image_config_ConfigSchema, body) ?? {};
     const time = created === undefined ? Number.NaN : Date.parse(created);
+    const labels = config?.Labels;
     const isForOne = os !== undefined && architecture !== undefined;
     return {
         created: Number.isNaN(time) ? undefined : time,
         platform: isForOne ? { os, architecture, variant } : undefined,
+        ...(labels && { labels }),
     };
 }
 
@@ -47175,226 +47432,6 @@ function createDeleter(client, whyReferenced = () => undefined) {
             return 'gone';
         },
     };
-}
-
-;// CONCATENATED MODULE: ./src/oci/manifest.ts
-/**
- * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
- * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
- */
-
-
-
-
-
-/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
-class ManifestError extends Error {
-    name = 'ManifestError';
-}
-const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
-    'client, or leave its repository out with `repositories`';
-/** The longest list there is, a fallback index of 4 MiB, holds some 14,000 referrers. */
-const MOST_DESCRIPTORS = 20_000;
-/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
-const manifest_MOST_VALUES = 150_000;
-const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
-    '`repositories`';
-const Size = pipe(dist_number(), safeInteger(), minValue(0));
-/** A field that is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
-const lenient = (schema) => fallback(optional(schema), undefined);
-/** A text that isn't a media type stays as it is, to be shown. */
-const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
-/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
-const Annotations = pipe(object({
-    'vnd.docker.reference.type': lenient(string()),
-    'vnd.docker.reference.digest': lenient(string()),
-}), transform((all) => {
-    const texts = Object.values(all);
-    return texts.some((text) => text !== undefined) ? all : undefined;
-}));
-const DescriptorSchema = object({
-    mediaType: MediaType,
-    digest: string(),
-    size: fallback(Size, 0),
-    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
-    annotations: lenient(Annotations),
-    urls: lenient(array(string())),
-});
-/** Every entry of an index is read: one without a type may be a manifest all the same. */
-const manifest_EntrySchema = object({
-    ...DescriptorSchema.entries,
-    mediaType: fallback(MediaType, ''),
-});
-const common = {
-    mediaType: nullish(string()),
-    subject: nullish(object({ digest: string() })),
-    artifactType: lenient(string()),
-    annotations: optional(unknown()),
-};
-/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
- *  (CVE-2021-41190). */
-const ImageSchema = object({
-    ...common,
-    config: DescriptorSchema,
-    layers: nullish(array(DescriptorSchema), []),
-    manifests: optional(never()),
-});
-const IndexSchema = object({
-    ...common,
-    // Go writes an empty list as null. A body without a list may have its children elsewhere.
-    manifests: nullable(array(manifest_EntrySchema), []),
-    config: optional(never()),
-    layers: optional(never()),
-});
-/**
- * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
- * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
- * The last of several keys that are the same to the letter counts, for Go as for us; where Go adds the first one
- * to it, the last one alone does not fit its schema.
- */
-function otherwiseSpelt(keys) {
-    const exact = new Set(keys);
-    // Both flags together fold case as Go does.
-    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
-    return (value) => typeof value === 'object' &&
-        value !== null &&
-        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
-}
-const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
-const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
-function isOtherwiseSpelt(body) {
-    const { config, subject, layers, manifests } = body;
-    const descriptors = [config, subject, layers, manifests].flat();
-    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
-}
-function manifestDigest(text, role) {
-    if (!isDigest(text)) {
-        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
-    }
-    return text;
-}
-function parseBody(bytes) {
-    let body;
-    let text;
-    try {
-        checkJson(bytes, manifest_MOST_VALUES);
-        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-        body = JSON.parse(text);
-    }
-    catch (error) {
-        throw new ManifestError(error instanceof JsonLimitError
-            ? `its body ${error.message}${TOO_MUCH}`
-            : "its body isn't valid JSON");
-    }
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-        throw new ManifestError("its body isn't a JSON object");
-    }
-    return { text, body: body };
-}
-/** Most say no more than three things, and a large run keeps millions. */
-function descriptor(parsed) {
-    const { mediaType, digest, size, annotations, urls, platform } = parsed;
-    return [annotations, urls, platform].every((more) => more === undefined)
-        ? { mediaType, digest, size }
-        : { mediaType, digest, size, annotations, urls, platform };
-}
-/** The types that a server gives to bytes that it knows nothing about. Any other type counts. */
-const SAYS_NOTHING = new Set([
-    '',
-    'application/octet-stream',
-    'binary/octet-stream',
-    'application/x-octet-stream',
-    'application/unknown',
-    'application/json',
-    'text/json',
-    'text/plain',
-]);
-/**
- * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
- * other things have a `config`, too.
- */
-function typeOfShape({ schemaVersion, config, layers, manifests }) {
-    const isImage = Array.isArray(layers) && config !== undefined;
-    const type = Array.isArray(manifests) ? OCI_INDEX : isImage ? OCI_MANIFEST : '';
-    return schemaVersion === 2 ? type : '';
-}
-/**
- * Reads a manifest from the bytes of an answer.
- *
- * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
- *   nothing, the body decides: its `mediaType`, or else its shape
- * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes aren't a JSON object, are Docker schema 1, hold more than any manifest does,
- *   or name a child or subject by a digest that can't be verified
- */
-function readManifest(bytes, contentType, digest) {
-    const { text, body } = parseBody(bytes);
-    const { mediaType: said } = body;
-    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
-    const answered = mediaTypeOf(contentType);
-    const isUntyped = SAYS_NOTHING.has(answered);
-    // Go writes a media type that is not there as an empty one, or null.
-    const isSilent = (said ?? '') === '';
-    const told = isSilent ? typeOfShape(body) : own;
-    const mediaType = isUntyped && told !== '' ? told : answered;
-    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-        throw new ManifestError(SCHEMA_1);
-    }
-    const base = { digest, mediaType, size: bytes.byteLength };
-    const agrees = isSilent || own === mediaType;
-    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
-        ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
-        : undefined;
-    return {
-        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
-        saysItsType: own !== '' && own === mediaType,
-        isUntyped,
-    };
-}
-/** As `readManifest`, where only the manifest matters. */
-function parseManifest(bytes, contentType, digest) {
-    return readManifest(bytes, contentType, digest).manifest;
-}
-/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
-function mentionsIn(text, body, digest) {
-    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
-    checkCount(all, 'mentions');
-    return all.filter((other) => other !== digest);
-}
-function checkCount(descriptors = [], what) {
-    if (descriptors.length > MOST_DESCRIPTORS) {
-        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
-    }
-}
-function readImage(body, base) {
-    const parsed = inForm(ImageSchema, body);
-    checkCount(parsed?.layers, 'layers');
-    return (parsed && {
-        ...base,
-        kind: 'image',
-        config: descriptor(parsed.config),
-        layers: parsed.layers.map(descriptor),
-        subject: subjectOf(parsed),
-        artifactType: parsed.artifactType,
-    });
-}
-function readIndex(body, base) {
-    const parsed = inForm(IndexSchema, body);
-    checkCount(parsed?.manifests, 'entries');
-    const entries = parsed?.manifests.map(descriptor) ?? [];
-    return (parsed && {
-        ...base,
-        kind: 'index',
-        children: entries
-            .filter((entry) => isManifestType(entry.mediaType))
-            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
-        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-        subject: subjectOf(parsed),
-        artifactType: parsed.artifactType,
-    });
-}
-function subjectOf({ subject }) {
-    return subject ? manifestDigest(subject.digest, 'subject') : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/manifests.ts
@@ -60043,6 +60080,8 @@ function deletedDigests(run, length = DIGESTS_LENGTH) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/fit.ts
+/** Ends a fold that a row began. */
+const CLOSING = '\n</details>\n';
 const fit_bytes = (text) => Buffer.byteLength(text, 'utf8');
 const fit_notice = (section, left) => section.cut?.(left) ?? '';
 const NEWLINE = 1;
@@ -60056,7 +60095,8 @@ function fit(sections, limit = LIMIT) {
         .filter((section) => section !== undefined)
         .filter((section) => {
         const { before, total = 0, after = '' } = section;
-        const fixed = fit_bytes(before + fit_notice(section, total) + after) + NEWLINE;
+        const fold = section.closing === undefined ? '' : CLOSING;
+        const fixed = fit_bytes(before + fold + fit_notice(section, total) + after) + NEWLINE;
         const fits = fixed <= room;
         room -= fits ? fixed : 0;
         return fits;
@@ -60068,7 +60108,8 @@ function fit(sections, limit = LIMIT) {
         const { before, total = 0, after = '' } = section;
         const shown = take(rows, shares[index] ?? 0);
         const left = total - shown.length;
-        return before + shown.join('') + (left > 0 ? fit_notice(section, left) : '') + after;
+        const closing = section.closing?.(shown.length) ?? '';
+        return `${before}${shown.join('')}${closing}${left > 0 ? fit_notice(section, left) : ''}${after}`;
     })
         .join('\n');
 }
@@ -60236,12 +60277,14 @@ function failedDeletes(repository) {
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/list.ts
+/** A section that is a list: folded when it is long, and what is cut is said. */
+
 
 /**
  * @param rows as `Section` has them; their number is given where they are made one at a time
  * @returns nothing where there are no rows
  */
-function list(intro, rows, noun, { plural, head = '', openRows = Infinity, source = 'The file of `report-file`', } = {}) {
+function list(intro, rows, noun, { plural, head = '', openRows = Infinity, openFirst = Infinity, source = 'The file of `report-file`', } = {}) {
     const { total, made } = 'made' in rows ? rows : { total: rows.length, made: rows };
     if (total === 0) {
         return undefined;
@@ -60250,11 +60293,20 @@ function list(intro, rows, noun, { plural, head = '', openRows = Infinity, sourc
     const fold = `<details><summary>${count(total, noun, plural)}</summary>\n\n`;
     return {
         before: `${intro}${isFolded ? fold : ''}${head}`,
-        rows: made,
+        rows: folded(made, openFirst, count(total - openFirst, `more ${noun}`, plural && `more ${plural}`)),
+        closing: (shown) => (shown > openFirst ? CLOSING : ''),
         total,
         cut: (rest) => `\n_… and ${count(rest, `more ${noun}`, plural && `more ${plural}`)}: too long for a job summary. ${source} has them all._\n`,
         after: isFolded ? '\n</details>\n' : '',
     };
+}
+/** The first of the folded rows begins the fold. */
+function* folded(rows, openFirst, what) {
+    let at = 0;
+    for (const row of rows) {
+        yield at === openFirst ? `\n<details><summary>${what}</summary>\n\n${row}` : row;
+        at += 1;
+    }
 }
 
 ;// CONCATENATED MODULE: ./src/report/restore.ts
@@ -60265,6 +60317,8 @@ function list(intro, rows, noun, { plural, head = '', openRows = Infinity, sourc
 
 
 
+/** A longer list is folded. */
+const OPEN_ROWS = 19;
 const BY_SERVER = ' by the registry itself';
 /** Everything that makes the job red: one line of plain text each, with its code at the end. */
 function restoreProblems(run) {
@@ -60357,7 +60411,11 @@ function renderRestore(run) {
             'A manifest that comes back without a tag may be an orphan again in the next clean-up: give it a tag, or name it in `protect`.',
         ...restoreNotes(run).map((note) => prose(note)),
     ].filter((note) => note !== false);
-    const section = (title, rows, noun) => list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, { source: 'The log' });
+    const section = (title, rows, noun) => list(`### ${title} (${number(rows.length)})\n\n`, rows, noun, {
+        source: 'The log',
+        // A problem has to be in sight.
+        openRows: noun === 'problem' ? Infinity : OPEN_ROWS,
+    });
     return fit([
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
         section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
@@ -60395,7 +60453,10 @@ const DSSE = 'application/vnd.dsse.envelope.v1+json';
 const LAYER = /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.)/;
 const COSIGN_ROLES = { sig: 'signature', att: 'attestation', sbom: 'SBOM' };
 const PLATFORMS_SHOWN = 6;
+/** More of them are only counted, since the rows of a table below name each. */
+const BRIEF_PLATFORMS = 2;
 const TYPE_LENGTH = 100;
+const BRIEF_TYPE_LENGTH = 40;
 const PLATFORM_LENGTH = 40;
 /** A function that describes this inventory's manifests. Reads all of its indexes once. */
 function describer(inventory) {
@@ -60496,20 +60557,37 @@ function known(platform) {
 function platformName({ os, architecture, variant }) {
     return [os, architecture, ...(variant === undefined ? [] : [variant])].join('/');
 }
-/** In a few words, digests cut short. Plain text on one line that may hold anything the registry says. */
-function label(description) {
+/** The version and revision that its builder wrote into it: its annotations, or else its config's labels. */
+function versionOf(digest, { manifests, facts }) {
+    const own = manifests.get(digest)?.labels;
+    return { ...facts.get(digest)?.labels, ...own };
+}
+/**
+ * In a few words, digests cut short. Plain text on one line that may hold anything the registry says.
+ *
+ * @param isBrief for a table: digests without their algorithm, and many platforms only counted
+ */
+function label(description, isBrief = false) {
     const { kind, role, of, artifactType, mediaType, platform, platforms = [] } = description;
     const type = artifactType ?? mediaType;
-    const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
-    const more = platforms.length - shown.length;
-    const all = more > 0 ? [...shown, `${String(more)} more`] : shown;
+    const short = isBrief ? digits : shortDigest;
     return [
         role ?? NOUNS[kind],
         platform === undefined ? '' : ` ${platformLabel(platform)}`,
-        all.length === 0 ? '' : ` of ${all.join(', ')}`,
-        of === undefined ? '' : ` of ${shortDigest(of)}`,
-        type === undefined ? '' : `${of === undefined ? '' : ','} ${printable(type, TYPE_LENGTH)}`,
+        platforms.length === 0 ? '' : ` of ${platformList(platforms, isBrief)}`,
+        of === undefined ? '' : ` of ${short(of)}`,
+        type === undefined
+            ? ''
+            : `${of === undefined ? '' : ','} ${printable(type, isBrief ? BRIEF_TYPE_LENGTH : TYPE_LENGTH)}`,
     ].join('');
+}
+function platformList(platforms, isBrief) {
+    if (isBrief && platforms.length > BRIEF_PLATFORMS) {
+        return count(platforms.length, 'platform');
+    }
+    const shown = platforms.slice(0, PLATFORMS_SHOWN).map(platformLabel);
+    const more = platforms.length - shown.length;
+    return (more > 0 ? [...shown, `${String(more)} more`] : shown).join(', ');
 }
 function platformLabel(platform) {
     return printable(platformName(platform), PLATFORM_LENGTH);
@@ -60531,6 +60609,21 @@ function whyOrphan(reason) {
             return `its tag ${code(shortTag(reason.tag))} names ${code(shortDigest(reason.of))}, an orphan too`;
         case 'dangling':
             return `refers to ${code(shortDigest(reason.subject))}, which is not in this repository`;
+    }
+}
+/** The same for a table, in which most rows have the same reason. */
+function briefWhy(reason) {
+    switch (reason.kind) {
+        case 'unreachable':
+            return 'untagged';
+        case 'child':
+            return `part of ${code(digits(reason.of))}`;
+        case 'referrer':
+            return `refers to ${code(digits(reason.of))}`;
+        case 'digest-tag':
+            return `tag names ${code(digits(reason.of))}`;
+        case 'dangling':
+            return `refers to ${code(digits(reason.subject))}, not here`;
     }
 }
 /** In the order of the summary: what its reader may want to act on comes first. */
@@ -60562,9 +60655,9 @@ function reasons_whyKept(kind, { gracePeriod, unusedFor }) {
 }
 const MOST_LAST_TAGS = 3;
 /** `was v1, latest until 26 Nov 2026`; the time is that of the run which first found it unused. */
-function whenUsed({ tags, until }) {
+function whenUsed({ tags, until }, most = MOST_LAST_TAGS) {
     const names = tags.map((tag) => code(tag));
-    const was = names.length === 0 ? 'in use' : `was ${few(names, MOST_LAST_TAGS)}`;
+    const was = names.length === 0 ? 'in use' : `was ${few(names, most)}`;
     return `${was} until ${day(until)}`;
 }
 /** The detail that is particular to one manifest of such a group, or nothing. */
@@ -60618,8 +60711,8 @@ function shortTag(tag) {
 
 ;// CONCATENATED MODULE: ./src/report/sections/orphans.ts
 /**
- * Every freed digest, whole so that it can be copied, with what it was and why it was an orphan; and the same of
- * the orphans that stay because something about them looks wrong.
+ * Every freed digest with what it was and why it was an orphan; and the same of the orphans that stay because
+ * something about them looks wrong. The digests are short here: digests.ts has them whole.
  */
 
 
@@ -60629,16 +60722,25 @@ function shortTag(tag) {
 
 
 
-const OPEN_ROWS = 50;
-const orphans_HEAD = ['Digest', 'What it was', 'Size>', 'Age', 'Why an orphan'];
-const COLUMNS = 'A size counts the manifest with its config and layers, shared ones too; an index counts alone. The age is that of the build, where its config tells it.';
+
+
+/** A repository with as many is folded. */
+const FOLDED_ROWS = 20;
+/** So many are open in all, and keep a run of 90 orphans below 3,500 pixels; the repositories after them are folded, too. */
+const orphans_OPEN_ROWS = 24;
+/** The head of a repository's table takes the room of so many rows. */
+const HEAD_ROWS = 3;
+/** Of more repositories than these, not even the lines that unfold them are open. */
+const OPEN_REPOSITORIES = 15;
+const TAG_LENGTH = 20;
+/** So much Markdown fits into two lines of its column on GitHub's page. */
+const MOST_FACTS = 90;
 function orphansSection(run, sums) {
-    const total = sums.deleted + sums.planned;
     const title = run.settings.dryRun ? 'What would be deleted' : 'What was deleted';
-    return table(`### ${title}\n\n${COLUMNS}`, total, rowsOf(run, isFreed));
+    return table(`### ${title}`, run, isFreed, sums.freedBytesByRepository);
 }
 /** Who has to approve their deletes wants to see them first. */
-function refusedOrphansSection(run, sums) {
+function refusedOrphansSection(run) {
     const { dryRun, planFile } = run.settings;
     const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
     const [title, what] = planFile === undefined
@@ -60648,44 +60750,181 @@ function refusedOrphansSection(run, sums) {
             'These are in the plan as well, but a run without it deletes nothing in their repositories',
         ];
     const where = dryRun ? 'What would hold a real run back' : 'Problems';
-    const columns = sums.deleted + sums.planned === 0 ? ` ${COLUMNS}` : '';
-    const rows = rowsOf(run, ({ kind }) => kind === 'refused');
-    return table(`### ${title}\n\n${what}: see "${where}".${columns}`, sums.refused, rows);
+    return table(`### ${title}\n\n${what}: see "${where}".`, run, ({ kind }) => kind === 'refused');
 }
 /** So few that their cause, in the warnings, can be looked up one by one. */
-function undeletableOrphansSection(run, sums) {
-    const columns = sums.deleted === 0 ? ` ${COLUMNS}` : '';
-    const rows = rowsOf(run, ({ kind }) => kind === 'undeletable');
-    return table(`### What can't be deleted\n\nThese are orphans as well, and the registry refuses for good to delete them: see "Warnings".${columns}`, sums.undeletable, rows);
+function undeletableOrphansSection(run) {
+    return table('### What can\'t be deleted\n\nThese are orphans as well, and the registry refuses for good to delete them: see "Warnings".', run, ({ kind }) => kind === 'undeletable');
 }
-function table(intro, total, rows) {
-    return list(`${intro}\n\n`, { total, made: rows }, 'manifest', { openRows: OPEN_ROWS });
+function table(intro, run, isShown, freed = new Map()) {
+    const groups = grouped(run, isShown);
+    const total = groups.reduce((sum, { shown }) => sum + shown.length, 0);
+    const openRepositories = groups.length > OPEN_REPOSITORIES ? 0 : Infinity;
+    const openRows = openRepositories === 0 ? 0 : Infinity;
+    const section = list(`${intro}\n\n`, { total, made: rowsOf(groups, run, freed) }, 'manifest', {
+        openRows,
+    });
+    return section && { ...section, closing: (shown) => (isInFold(groups, shown) ? CLOSING : '') };
 }
-/** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
-function* rowsOf(run, isShown) {
-    let start = '';
-    for (const repository of repositoriesByName(run)) {
+function grouped(run, isShown) {
+    let [start, open] = [0, 0];
+    return repositoriesByName(run).flatMap((repository) => {
         const shown = judge(repository).filter(({ fate }) => isShown(fate));
         if (shown.length === 0) {
-            continue;
+            return [];
         }
+        const room = shown.length + HEAD_ROWS;
+        const isFolded = shown.length >= FOLDED_ROWS || open + room > orphans_OPEN_ROWS;
+        const group = { repository, shown, isFolded, start };
+        open += isFolded ? 0 : room;
+        start += shown.length;
+        return [group];
+    });
+}
+/** Whether a cut after so many rows is within a fold, which the rows themselves then don't close. */
+function isInFold(groups, shown) {
+    return groups.some(({ isFolded, start, shown: rows }) => isFolded && start < shown && shown < start + rows.length);
+}
+/** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
+function* rowsOf(groups, run, freed) {
+    const hasAge = groups.some(({ shown }) => shown.some(({ orphan }) => aged(orphan, run.finishedAt) !== ''));
+    const head = tableHead(['Digest', 'What it was', 'Size>', ...(hasAge ? ['Age'] : []), 'Why']);
+    for (const [at, { repository, shown, isFolded }] of groups.entries()) {
         const { inventory } = repository;
         const describe = describer(inventory);
-        let head = `${start}**${code(inventory.repository)}** (${count(shown.length, 'manifest')})\n\n${tableHead(orphans_HEAD)}`;
-        for (const { orphan } of shown) {
+        let before = `${at === 0 ? '' : '\n'}${orphans_title(repository, shown.length, isFolded, freed)}${head}`;
+        for (const [index, { orphan }] of shown.entries()) {
             const manifest = inventory.manifests.get(orphan.digest);
-            yield (head +
-                row([
-                    code(orphan.digest),
-                    prose(label(describe(orphan.digest))),
-                    manifest === undefined ? '' : size(contentBytes(manifest)),
-                    age(orphan.age?.at, run.finishedAt) ?? '',
-                    whyOrphan(orphan.reason),
-                ]));
-            head = '';
+            const cells = [
+                code(digits(orphan.digest)),
+                whatItWas(orphan, describe(orphan.digest), inventory),
+                manifest === undefined ? '' : unbroken(size(contentBytes(manifest))),
+                ...(hasAge ? [aged(orphan, run.finishedAt)] : []),
+                unbroken(briefWhy(orphan.reason)),
+            ];
+            const after = isFolded && index === shown.length - 1 ? CLOSING : '';
+            yield before + row(cells) + after;
+            before = '';
         }
-        start = '\n';
     }
+}
+function orphans_title({ inventory: { repository } }, rows, isFolded, freed) {
+    const bytes = freed.get(repository);
+    const numbers = `${count(rows, 'manifest')}${bytes === undefined ? '' : `, ${size(bytes)}`}`;
+    return isFolded
+        ? `<details><summary>${htmlCode(repository)} (${numbers})</summary>\n\n`
+        : `**${code(repository)}** (${numbers})\n\n`;
+}
+/** `pushed 3 days ago` */
+function aged({ age: known }, now) {
+    const old = age(known?.at, now);
+    const did = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
+    return old === undefined || known === undefined ? '' : unbroken(`${did[known.kind]} ${old} ago`);
+}
+function whatItWas({ digest, lastUse }, description, inventory) {
+    const facts = [
+        prose(label(description, true)),
+        ...(lastUse === undefined ? [] : [lastUsed(lastUse)]),
+    ].join(', ');
+    return built(versionOf(digest, inventory), lastUse?.tags).reduce((said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`), facts);
+}
+/** The row has two lines, so one tag must do, and no line ends within the date. */
+function lastUsed({ tags, until }) {
+    const short = { tags: tags.map((tag) => printable(tag, TAG_LENGTH)), until };
+    return whenUsed(short, 1).replace(/until .*$/, unbroken);
+}
+/** The version, unless a tag has said it already, and the revision, cut short as Git does. */
+function built({ version, revision }, tags = []) {
+    const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
+    return [
+        version !== undefined && !tags.includes(version) && `version ${code(version, TAG_LENGTH)}`,
+        commit !== undefined && `revision ${code(commit, TAG_LENGTH)}`,
+    ]
+        .filter((fact) => fact !== false)
+        .map(unbroken);
+}
+
+;// CONCATENATED MODULE: ./src/report/outdated.ts
+
+
+/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
+function outdatedEntries({ inventory, plan, approved }) {
+    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
+    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
+    return [...(approved ?? [])]
+        .filter((digest) => !orphans.has(digest))
+        .sort()
+        .map((digest) => ({
+        digest,
+        why: kept.get(digest) ?? { kind: inventory.absent.has(digest) ? 'absent' : 'unread' },
+    }));
+}
+const MOST_TAGS = 3;
+/** In Markdown. */
+function whyOutdated({ why }, run) {
+    switch (why.kind) {
+        case 'absent':
+            return 'already gone';
+        case 'unread':
+            return 'could not be read';
+        case 'tagged': {
+            const tags = why.tags.map((tag) => code(tag));
+            return `has a tag: ${few(tags, MOST_TAGS)}`;
+        }
+        case 'protected':
+            return `protected by ${protectors(why.by)}`;
+        default: {
+            const detail = keptDetail(why, run.finishedAt);
+            const text = reasons_whyKept(why.kind, run.settings);
+            return detail === '' ? text : `${text} (${detail})`;
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/digests.ts
+/** The digests of the tables, whole, one `repository@digest` a line: to be copied, or looked for with the browser. */
+
+
+
+
+
+
+function digestsSection(run) {
+    const all = repositoriesByName(run).map((repository) => ({
+        name: inCodeSpan(repository.inventory.repository, 400),
+        digests: digests_digestsOf(repository),
+    }));
+    const total = all.reduce((sum, { digests }) => sum + digests.length, 0);
+    function* rows() {
+        for (const { name, digests } of all) {
+            for (const digest of digests) {
+                yield `${name}@${digest}\n`;
+            }
+        }
+    }
+    return total === 0
+        ? undefined
+        : {
+            before: `<details><summary>${count(total, 'complete digest')}, to copy</summary>\n\n\`\`\`text\n`,
+            rows: rows(),
+            total,
+            cut: (left) => `… and ${count(left, 'more digest')}: the JSON report has them\n`,
+            after: `\`\`\`\n${CLOSING}`,
+        };
+}
+/** Those of the orphans come first, then those that a protection or the plan names. */
+function digests_digestsOf(repository) {
+    const orphans = judge(repository).filter(({ fate }) => isListed(fate));
+    const saved = repository.plan.keep.filter(({ reason }) => reason.kind === 'protected');
+    const entries = [
+        ...orphans.map(({ orphan }) => orphan),
+        ...saved,
+        ...outdatedEntries(repository),
+    ];
+    return [...new Set(entries.map(({ digest }) => digest))];
+}
+function isListed(fate) {
+    return isFreed(fate) || fate.kind === 'refused' || fate.kind === 'undeletable';
 }
 
 ;// CONCATENATED MODULE: ./src/report/first-run.ts
@@ -60696,6 +60935,7 @@ function* rowsOf(run, isShown) {
 
 
 
+/** Where the pages and examples of this version are. */
 const first_run_PAGES = 'https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v1';
 const LISTING = `${first_run_PAGES}/docs/finding-orphans.md#a-listing-of-the-storage`;
 const WORKFLOW = `${first_run_PAGES}/examples/first-cleanup.yml`;
@@ -60752,6 +60992,40 @@ function command({ repositories, everyRepositoryScanned, unread }) {
 /** As the input takes it: without a scheme it is https. */
 function registryUrl({ settings: { registry } }) {
     return registry.protocol === 'https:' ? registry.host : registry.origin;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/explanations.ts
+
+
+const DECISIONS = `${first_run_PAGES}/docs/how-it-decides.md`;
+function explanationsSection(run, sums) {
+    if (run.repositories.length === 0) {
+        return undefined;
+    }
+    const { gracePeriod, unusedFor } = run.settings;
+    const hasTable = sums.deleted + sums.planned + sums.refused + sums.undeletable > 0;
+    // A registry with a list may tell when a manifest last changed, and losing a tag is a change.
+    const neverSeen = run.untaggedListing === 'none' ? " It doesn't protect what no run ever saw in use." : '';
+    const points = [
+        hasTable &&
+            'A size counts the manifest with its config and layers, shared ones too; an index counts alone.',
+        hasTable &&
+            '"Pushed" is from the registry\'s list, "built" from the image\'s config, and "seen" from the ledger\'s first look.',
+        sums.freedBytes > 0 &&
+            'What is freed counts each blob once, and none that something kept needs.',
+        sums.freedBytes > 0 &&
+            sums.freedBytesAtMost &&
+            'It says "at most", because not everything that may share these blobs was read.',
+        gracePeriod === 0
+            ? '`grace-period` is off: a manifest of a push under way may be deleted.'
+            : `\`grace-period\` (${duration(gracePeriod)}) protects pushes under way: what is younger stays. It doesn't protect an old image whose tag has just moved.`,
+        unusedFor === 0
+            ? '`unused-for` is off: what lost its last tag is deleted at the first look.'
+            : `\`unused-for\` (${duration(unusedFor)}) protects what was in use before: it stays until it was out of use for that long.${neverSeen}`,
+    ].filter((point) => point !== false);
+    return {
+        before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${DECISIONS}) says more.\n`,
+    };
 }
 
 ;// CONCATENATED MODULE: ./src/report/warnings.ts
@@ -60829,12 +61103,16 @@ function result(run, sums) {
             ? `The plan lists ${manifests}: ${bytes} would be freed`
             : `The plan lists ${manifests}; a run without it would delete ${planned === 0 ? 'none' : number(planned)} of them`;
     }
+    if (refused > 0 && refused === orphansFound && sums.withoutRights === 0) {
+        const verb = run.settings.dryRun ? 'Would refuse' : 'Refused';
+        return `${verb} to delete ${count(refused, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+    }
     const [verb, some, others, will] = run.settings.dryRun
         ? ['Would delete', planned, refused, 'would']
         : ['Deleted', deleted, remainder(sums), 'will'];
     if (some + others > 0) {
         const freed = some === 0 ? '' : ` ${where}: ${bytes} ${will} be freed`;
-        return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}${withoutFailure(sums)}`;
+        return `${verb} ${partOf(some, others, 'orphan manifest')}${freed}${headline_refusal(run, sums)}${withoutFailure(sums)}`;
     }
     if (restored > 0) {
         return `Deleted nothing for good: ${count(restored, 'manifest')} came into use meanwhile and ${restored === 1 ? 'was' : 'were'} restored`;
@@ -60845,6 +61123,17 @@ function result(run, sums) {
             : `Deleted nothing: the recheck left none of ${count(orphansFound, 'orphan manifest')} to delete`;
     }
     return withoutOrphans(run, sums);
+}
+/** A brake, or missing rights, held. */
+function headline_refusal({ settings: { dryRun } }, { refused, withoutRights }) {
+    const byBrake = refused - withoutRights;
+    const refuses = dryRun ? 'would refuse' : 'refused';
+    return [
+        byBrake > 0 && `; ${refuses} to delete ${number(byBrake)}`,
+        withoutRights > 0 && `; the registry ${refuses} ${number(withoutRights)}`,
+    ]
+        .filter((part) => part !== false)
+        .join('');
 }
 /** The orphans that a real run did not delete, and that are no failures. */
 function withoutFailure({ undeletable, postponed }) {
@@ -60894,10 +61183,8 @@ function undeletable({ undeletable: refused, keptWithUndeletable: parts }) {
 function headlineSection(run, sums) {
     const read = `${count(sums.manifests, 'manifest')} and ${count(sums.tags, 'tag')} in ${count(sums.repositories, 'repository', 'repositories')}`;
     const effort = `${count(run.requests, 'request')} in ${duration(run.finishedAt - run.startedAt)}`;
-    const gracePeriod = run.settings.gracePeriod === 0 ? 'off' : duration(run.settings.gracePeriod);
-    const most = sums.freedBytesAtMost
-        ? '; it is "at most" that much, because not everything that may share these blobs was read'
-        : '';
+    const span = (time) => (time === 0 ? 'off' : duration(time));
+    const { gracePeriod, unusedFor } = run.settings;
     const wait = isInDoubt(sums) ? ' Solve the problems before it does that.' : '';
     const until = quotaEnd(run);
     const inUse = sums.keptAfterRecheck - sums.keptWithUndeletable;
@@ -60906,9 +61193,9 @@ function headlineSection(run, sums) {
     const found = sums.orphansFound > 0 || run.applied !== undefined;
     const notes = [
         run.settings.dryRun && '**Dry run:** nothing was deleted.',
-        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${gracePeriod}.`,
+        `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${span(gracePeriod)}; unused for: ${span(unusedFor)}.`,
         sums.planned + sums.deleted > 0 &&
-            `The disk space comes back once the registry has collected its garbage${most}.${wait}`,
+            `The disk space comes back once the registry has collected its garbage.${wait}`,
         sums.deleted + remainder(sums) > 0 &&
             sums.gone > 0 &&
             `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
@@ -60925,9 +61212,7 @@ function headlineSection(run, sums) {
             isBlind &&
             run.untaggedListing === 'none' &&
             sums.repositories > 0 &&
-            "\n> [!NOTE]\n> This does not mean that there are none: this registry can't list untagged " +
-                'manifests, no ledger remembers any, and no `digests` or `digests-file` named any. See "What could ' +
-                'not be seen".',
+            '\n> [!NOTE]\n> This does not mean that there are none: see "What could not be seen".',
     ].filter((note) => note !== false);
     const hint = firstRunHint(run);
     notes.push(...(hint === undefined ? [] : [`\n${hint}`]));
@@ -60940,7 +61225,7 @@ function headlineSection(run, sums) {
 
 
 
-const EXAMPLES = 3;
+const EXAMPLES = 1;
 function keptManifestsSection(run) {
     const groups = new Map();
     const add = (kind, repository, digest, reason) => {
@@ -60949,7 +61234,7 @@ function keptManifestsSection(run) {
         group.total += 1;
         if (group.examples.length < EXAMPLES) {
             const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
-            const name = code(`${repository}@${shortDigest(digest)}`);
+            const name = code(`${repository}@${digits(digest)}`);
             group.examples.push(detail === '' ? name : `${name} (${detail})`);
         }
     };
@@ -60998,13 +61283,15 @@ function keptManifestsSection(run) {
 
 
 
+/** Of a longer list, the rest is folded. */
+const notices_OPEN_ROWS = 19;
 function problemsSection(run) {
     const found = problems(run);
     const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
     const nothing = unread === 0
         ? ''
         : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
-    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem');
+    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
 }
 function named({ kind, repository, what }) {
     const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
@@ -61027,44 +61314,9 @@ function warningsSection(run) {
             .flatMap(undeletableWarnings)
             .map((warning) => `- ${prose(warning)}\n`),
     ];
-    return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning');
-}
-
-;// CONCATENATED MODULE: ./src/report/outdated.ts
-
-
-/** Sorted by digest. Manifests that the recheck kept are not among them: they have a fate of their own. */
-function outdatedEntries({ inventory, plan, approved }) {
-    const orphans = new Set(plan.orphans.map(({ digest }) => digest));
-    const kept = new Map(plan.keep.map(({ digest, reason }) => [digest, reason]));
-    return [...(approved ?? [])]
-        .filter((digest) => !orphans.has(digest))
-        .sort()
-        .map((digest) => ({
-        digest,
-        why: kept.get(digest) ?? { kind: inventory.absent.has(digest) ? 'absent' : 'unread' },
-    }));
-}
-const MOST_TAGS = 3;
-/** In Markdown. */
-function whyOutdated({ why }, run) {
-    switch (why.kind) {
-        case 'absent':
-            return 'already gone';
-        case 'unread':
-            return 'could not be read';
-        case 'tagged': {
-            const tags = why.tags.map((tag) => code(tag));
-            return `has a tag: ${few(tags, MOST_TAGS)}`;
-        }
-        case 'protected':
-            return `protected by ${protectors(why.by)}`;
-        default: {
-            const detail = keptDetail(why, run.finishedAt);
-            const text = reasons_whyKept(why.kind, run.settings);
-            return detail === '' ? text : `${text} (${detail})`;
-        }
-    }
+    return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning', {
+        openFirst: notices_OPEN_ROWS,
+    });
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/plan.ts
@@ -61074,7 +61326,7 @@ function whyOutdated({ why }, run) {
 
 
 
-const plan_OPEN_ROWS = 30;
+const plan_OPEN_ROWS = 19;
 function planFileSection(run, sums) {
     if (run.settings.planFile === undefined) {
         return undefined;
@@ -61110,7 +61362,10 @@ function appliedPlanSection(run, sums) {
         return undefined;
     }
     const { createdAt, ignored } = run.applied;
-    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([code(`${repository.inventory.repository}@${left.digest}`, 400), whyOutdated(left, run)])));
+    const rows = repositoriesByName(run).flatMap((repository) => outdatedEntries(repository).map((left) => row([
+        code(`${repository.inventory.repository}@${digits(left.digest)}`),
+        whyOutdated(left, run),
+    ])));
     // A file can claim any time.
     const old = run.startedAt - createdAt;
     const made = old >= 0 ? ` that was made ${duration(old)} earlier` : '';
@@ -61163,7 +61418,7 @@ function carriedOut(plan, run, sums) {
 
 
 
-const protected_manifests_OPEN_ROWS = 30;
+const protected_manifests_OPEN_ROWS = 19;
 /** More than these, and the input likely names a repository whole. */
 const MOST_BY_INPUT = 10;
 function protectedManifestsSection(run) {
@@ -61201,8 +61456,8 @@ function protected_manifests_rowsOf({ inventory, plan }) {
     const isWhole = onlyByInput > MOST_BY_INPUT;
     const describe = describer(inventory);
     const rows = (isWhole ? byFiles : saved).map(({ digest, by, blob }) => row([
-        code(`${inventory.repository}@${digest}`, 400),
-        prose(label(describe(digest))),
+        code(`${inventory.repository}@${digits(digest)}`),
+        prose(label(describe(digest), true)),
         `${protectors(by)}${throughBlob(blob)}`,
     ]));
     const rest = [code(inventory.repository), count(onlyByInput, 'manifest'), PROTECT];
@@ -61218,7 +61473,12 @@ function protected_manifests_rowsOf({ inventory, plan }) {
 
 
 const SLICES = 8;
-const repositories_OPEN_ROWS = 30;
+/** A longer table is folded. */
+const repositories_OPEN_ROWS = 19;
+const NAME_LENGTH = 60;
+/** Fewer slices say no more than the table, and nor does a pie that one of them fills. */
+const LEAST_SLICES = 3;
+const LARGEST_SHARE = 0.8;
 function repositoriesSection(run, sums) {
     const all = repositoriesByName(run).map((repository) => ({
         name: repository.inventory.repository,
@@ -61229,34 +61489,31 @@ function repositoriesSection(run, sums) {
     const told = ({ counts }) => counts.orphansFound + counts.gaps > 0;
     const sorted = [...all.filter(told), ...all.filter((one) => !told(one))];
     const verb = run.settings.dryRun ? 'Would delete>' : 'Deleted>';
-    // Most registries know neither, and a table is easier to read without columns of zeros.
-    const rare = [
-        { title: "Can't be deleted>", key: 'undeletable' },
-        { title: 'For later>', key: 'postponed' },
-    ];
-    const extra = rare.filter(({ key }) => sums[key] > 0);
-    const titles = extra.map(({ title }) => title);
     const columns = [
-        'Tags>',
-        'Manifests>',
-        'Orphans>',
-        verb,
-        'Failed>',
-        ...titles,
-        'Kept>',
-        'Frees>',
+        ['Tags>', ({ tags }) => tags],
+        ['Manifests>', ({ manifests }) => manifests],
+        ['Orphans>', ({ orphansFound }) => orphansFound],
+        [verb, ({ deleted, planned }) => deleted + planned],
+        ['Failed>', ({ failed }) => failed],
+        ["Can't be deleted>", ({ undeletable }) => undeletable],
+        ['For later>', ({ postponed }) => postponed],
+        ['Kept>', ({ kept }) => kept],
     ];
+    const shown = columns.filter(([, value]) => value(sums) > 0);
+    const frees = (bytes) => (sums.freedBytes > 0 ? [unbroken(size(bytes))] : []);
+    const titles = [...shown.map(([title]) => title), ...(sums.freedBytes > 0 ? ['Frees>'] : [])];
+    const cells = (first, counts, bytes) => row([first, ...shown.map(([, value]) => number(value(counts))), ...frees(bytes)]);
+    // At the top, where a cut leaves it.
+    const total = cells(`**All ${number(all.length)}**`, sums, sums.freedBytes);
     return list('### By repository\n\n', sorted.map(({ name, refused, counts }) => {
         const read = counts.gaps === 0 ? '' : ` (incomplete: ${count(counts.gaps, 'gap')})`;
-        const { tags, manifests, orphansFound, deleted, planned, failed, kept } = counts;
-        return row([
-            `${code(name)}${read}${refused}`,
-            ...[tags, manifests, orphansFound, deleted + planned, failed].map(number),
-            ...extra.map(({ key }) => number(counts[key])),
-            number(kept),
-            size(sums.freedBytesByRepository.get(name) ?? 0),
-        ]);
-    }), 'repository', { plural: 'repositories', head: tableHead(['Repository', ...columns]), openRows: repositories_OPEN_ROWS });
+        const bytes = sums.freedBytesByRepository.get(name) ?? 0;
+        return cells(`${code(name, NAME_LENGTH)}${read}${refused}`, counts, bytes);
+    }), 'repository', {
+        plural: 'repositories',
+        head: tableHead(['Repository', ...titles]) + (all.length > 1 ? total : ''),
+        openRows: repositories_OPEN_ROWS,
+    });
 }
 /** A real run tries in spite of `no-rights`, so that isn't a refusal. */
 function refusalNote({ refusal }, { settings: { planFile } }) {
@@ -61264,16 +61521,19 @@ function refusalNote({ refusal }, { settings: { planFile } }) {
     const note = refusal?.kind === 'no-rights' ? ' (no right to delete)' : refused;
     return refusal === undefined ? '' : note;
 }
-/** Only where there is something to compare. */
+/** Only where it says more than the table. */
 function pieSection(run, sums) {
     const freed = [...sums.freedBytesByRepository].filter(([, bytes]) => bytes > 0);
-    if (freed.length < 2) {
-        return undefined;
-    }
     // Equal sizes stay in the order of their names: sort is stable.
     freed.sort(([, a], [, b]) => b - a);
     const others = freed.slice(SLICES);
     const rest = others.reduce((sum, [, bytes]) => addBytes(sum, bytes), 0);
+    const largest = Math.max(rest, freed[0]?.[1] ?? 0);
+    // Beside an open table, a pie that has to leave some out says less than that.
+    const isTold = others.length > 0 && run.repositories.length <= repositories_OPEN_ROWS;
+    if (isTold || freed.length < LEAST_SLICES || largest > LARGEST_SHARE * sums.freedBytes) {
+        return undefined;
+    }
     const slices = freed.slice(0, SLICES).map(([name, bytes]) => slice(name, bytes));
     if (others.length > 0) {
         slices.push(slice(count(others.length, 'other'), rest));
@@ -61371,10 +61631,6 @@ function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
         `was seen in ${where}, so that later runs find what nothing uses any more. Orphans from before it are ` +
         "not in it: give `digests-file` a listing of the registry's storage once, and they are found.");
 }
-/** @returns whether this run wrote the first entries */
-function hasBegun(ledger) {
-    return ledger !== undefined && !ledger.existed && ledger.written > 0;
-}
 
 ;// CONCATENATED MODULE: ./src/report/sections/visibility.ts
 
@@ -61408,11 +61664,9 @@ function listing(run, sums) {
         return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
     }
     const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
+    // The first run's hint, at the top, says what to give.
     if (named === 0) {
-        // A ledger that has begun gives the same advice in its own sentence.
-        return isRemembered || hasBegun(run.ledger)
-            ? cannot
-            : `${cannot} No input named any: give \`digests-file\` a listing of the registry's storage or its notification log, and they are found.`;
+        return cannot;
     }
     const missing = absent === 0 ? '' : `, ${number(absent)} no longer ${absent === 1 ? 'exists' : 'exist'}`;
     return `${cannot} The inputs named ${count(named, 'manifest')}: ${number(found)} of them ${found === 1 ? 'is' : 'are'} among the ${count(sums.manifests, 'manifest')} that were read${missing}.`;
@@ -61497,6 +61751,8 @@ function brokenBefore({ inventory, plan }) {
 
 
 
+
+
 /**
  * @param limitBytes of UTF-8; rows are cut to stay below it, and the summary says how many
  */
@@ -61508,10 +61764,11 @@ function renderSummary(run, limitBytes) {
         problemsSection(run),
         refusalsSection(run, sums),
         repositoriesSection(run, sums),
-        pieSection(run, sums),
         orphansSection(run, sums),
-        refusedOrphansSection(run, sums),
-        undeletableOrphansSection(run, sums),
+        refusedOrphansSection(run),
+        undeletableOrphansSection(run),
+        digestsSection(run),
+        pieSection(run, sums),
         backupSection(run, sums),
         appliedPlanSection(run, sums),
         protectedManifestsSection(run),
@@ -61520,6 +61777,7 @@ function renderSummary(run, limitBytes) {
         brokenBeforeSection(run),
         warningsSection(run),
         diskSection(run, sums),
+        explanationsSection(run, sums),
     ], limitBytes);
 }
 
