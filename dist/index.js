@@ -45684,6 +45684,43 @@ function nearby({ hostname }) {
     return METADATA_NAME.test(host) || nearby_link.check(host, family) ? 'link-local' : undefined;
 }
 
+;// CONCATENATED MODULE: ./src/text/version.ts
+/**
+ * The version of this action, for servers' logs and the report. `npm version` writes this file: a run reads no
+ * package.json, because the bundle stands alone.
+ */
+const version_VERSION = '1.0.0';
+
+;// CONCATENATED MODULE: ./src/text/pages.ts
+/** The addresses of this project's pages, for messages. Pure. */
+
+
+const [major = ''] = version_VERSION.split('.');
+/** Where the pages and examples of the newest version with this major number are. */
+const NEWEST_PAGES = `https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v${major}`;
+/**
+ * Where the pages are of the very version that runs, as GitHub's runner names it; those of the newest version elsewhere. A
+ * value of an odd form is not used: it would end up in a link.
+ *
+ * @param env `GITHUB_SERVER_URL`, `GITHUB_ACTION_REPOSITORY` and `GITHUB_ACTION_REF`
+ * @returns without a slash at the end
+ */
+function pagesOf(env) {
+    const server = env['GITHUB_SERVER_URL'] ?? 'https://github.com';
+    const repository = env['GITHUB_ACTION_REPOSITORY'] ?? '';
+    const ref = env['GITHUB_ACTION_REF'] ?? '';
+    const isWhole = /^https?:\/\/[\w.-]+(?::\d+)?$/.test(server) &&
+        /^[\w.-]+\/[\w.-]+$/.test(repository) &&
+        /^[\w-][\w./-]*$/.test(ref) &&
+        !`/${repository}/${ref}/`.includes('/../');
+    return isWhole ? `${server}/${repository}/blob/${ref}` : NEWEST_PAGES;
+}
+/** The entry of docs/troubleshooting.md about the code that a message ends with; `undefined` where it has none. */
+function helpLink(message, pages) {
+    const code = codeIn(message);
+    return code === undefined ? undefined : `${pages}/docs/troubleshooting.md#${code}`;
+}
+
 ;// CONCATENATED MODULE: ./src/text/markdown.ts
 /**
  * Text from a registry, made safe for GitHub's Markdown. Escaping character by character can't stop
@@ -45691,6 +45728,8 @@ function nearby({ hostname }) {
  * plain word is put in a code span, where nothing is interpreted.
  * Nothing from outside gets into the summary by another way.
  */
+
+
 
 const CODE_LENGTH = 300;
 const PROSE_LENGTH = 1_000;
@@ -45742,6 +45781,18 @@ function prose(text, length = PROSE_LENGTH) {
     return pieces
         .map((piece) => (piece.kind === 'plain' ? piece.text : wrapped(piece.text)))
         .join(' ');
+}
+/**
+ * A message as `prose`, whose code is a link.
+ *
+ * @param pages where the docs are
+ */
+function linkedMessage(message, pages) {
+    const [found, link] = [codeIn(message), helpLink(message, pages)];
+    if (found === undefined || link === undefined) {
+        return prose(message);
+    }
+    return `${prose(withoutCodes(message))} [\`${found}\`](${link})`;
 }
 /** Leaves the punctuation around a word outside its code span, where people expect it. */
 function wrapped(text) {
@@ -49801,7 +49852,7 @@ var createTokenAuth = function createTokenAuth2(token) {
 
 
 ;// CONCATENATED MODULE: ./node_modules/@octokit/core/dist-src/version.js
-const version_VERSION = "7.0.8";
+const dist_src_version_VERSION = "7.0.8";
 
 
 ;// CONCATENATED MODULE: ./node_modules/@octokit/core/dist-src/index.js
@@ -49830,9 +49881,9 @@ function createLogger(logger = {}) {
   }
   return logger;
 }
-const userAgentTrail = `octokit-core.js/${version_VERSION} ${getUserAgent()}`;
+const userAgentTrail = `octokit-core.js/${dist_src_version_VERSION} ${getUserAgent()}`;
 class Octokit {
-  static VERSION = version_VERSION;
+  static VERSION = dist_src_version_VERSION;
   static defaults(defaults) {
     const OctokitWithDefaults = class extends this {
       constructor(...args) {
@@ -49946,7 +49997,7 @@ class Octokit {
 
 
 ;// CONCATENATED MODULE: ./node_modules/@octokit/plugin-rest-endpoint-methods/dist-src/version.js
-const dist_src_version_VERSION = "17.0.0";
+const plugin_rest_endpoint_methods_dist_src_version_VERSION = "17.0.0";
 
 //# sourceMappingURL=version.js.map
 
@@ -52379,7 +52430,7 @@ function restEndpointMethods(octokit) {
     rest: api
   };
 }
-restEndpointMethods.VERSION = dist_src_version_VERSION;
+restEndpointMethods.VERSION = plugin_rest_endpoint_methods_dist_src_version_VERSION;
 function legacyRestEndpointMethods(octokit) {
   const api = endpointsToMethods(octokit);
   return {
@@ -52387,7 +52438,7 @@ function legacyRestEndpointMethods(octokit) {
     rest: api
   };
 }
-legacyRestEndpointMethods.VERSION = dist_src_version_VERSION;
+legacyRestEndpointMethods.VERSION = plugin_rest_endpoint_methods_dist_src_version_VERSION;
 
 //# sourceMappingURL=index.js.map
 
@@ -54751,12 +54802,17 @@ function ledgerOf(text, wrong) {
  */
 
 
-/** @param redact takes the run's secrets out of a text */
-function createLog(redact) {
+
+/**
+ * @param redact takes the run's secrets out of a text
+ * @param pages where the docs are: warnings and errors end with a link to what they say of their code
+ */
+function createLog(redact, pages) {
     const safe = (text) => printable(text);
     const line = (text) => safe(redact(text));
     // Redacted as a whole: a secret may have lines of its own.
     const lines = (text) => redact(text).split('\n').map(safe).join('\n');
+    const linked = (message) => [lines(message), helpLink(message, pages)].filter((part) => part !== undefined).join(' ');
     return {
         info: (text) => info(line(text)),
         group: (title, body) => {
@@ -54764,8 +54820,8 @@ function createLog(redact) {
             body.forEach((text) => info(line(text)));
             endGroup();
         },
-        warning: (message) => warning(lines(message)),
-        error: (message) => error(lines(message)),
+        warning: (message) => warning(linked(message)),
+        error: (message) => error(linked(message)),
         debug: (text) => {
             // The runner drops debug lines unless it was asked for them, but not before it has read them all.
             if (isDebug()) {
@@ -59487,7 +59543,14 @@ function startProgress(requests, print) {
     let stage = stageOf('');
     const timer = setInterval(() => {
         const seconds = (Date.now() - stage.startedAt) / 1000;
-        print(progressLine({ ...stage, seconds, rate: (requests() - stage.requestsBefore) / seconds }));
+        const line = progressLine({
+            ...stage,
+            seconds,
+            rate: (requests() - stage.requestsBefore) / seconds,
+        });
+        if (line !== undefined) {
+            print(line);
+        }
     }, EVERY);
     // The clock alone must not keep the process alive, or a stuck run would never end.
     timer.unref();
@@ -59506,9 +59569,15 @@ function startProgress(requests, print) {
         },
     };
 }
-/** @param state `seconds` since the beginning, `rate` in requests a second */
+/**
+ * @param state `seconds` since the beginning, `rate` in requests a second
+ * @returns `undefined` as long as nobody knows how much there is to do
+ */
 function progressLine(state) {
     const { what, expected, done, seconds, rate } = state;
+    if (expected === 0) {
+        return undefined;
+    }
     const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
     return (`${what}: ${number(done)} of ${number(expected)}, ${number(Math.round(rate))} requests/s` +
         (left === undefined || left < 1 ? '' : `, about ${ms_default()(Math.round(left) * 1000)} left`));
@@ -60317,6 +60386,7 @@ function* folded(rows, openFirst, what) {
 
 
 
+
 /** A longer list is folded. */
 const OPEN_ROWS = 19;
 const BY_SERVER = ' by the registry itself';
@@ -60360,6 +60430,12 @@ function restoreHeadline(run) {
     }
     const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
     return `Nothing to restore${standing === 0 ? '' : `: ${are} there`}${problems}`;
+}
+/** A repository's name, and how much of its part of the backup comes back: `team/web: 3 of 5 manifests restored`. */
+function restoreTitle({ repository, restored, standing, failed }, dryRun) {
+    const all = restored.length + standing.length + failed.length;
+    const done = dryRun ? 'would be restored' : 'restored';
+    return `${repository}: ${number(restored.length)} of ${count(all, 'manifest')} ${done}`;
 }
 /** One repository's lines in the job's log. */
 function restoreLines({ restored, byServer, standing, failed, tags, failedTags }, dryRun) {
@@ -60418,13 +60494,14 @@ function renderRestore(run) {
     });
     return fit([
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-        section('Problems', found.map((problem) => `- ${prose(problem)}\n`), 'problem'),
+        section('Problems', found.map((problem) => `- ${linkedMessage(problem, run.pages ?? NEWEST_PAGES)}\n`), 'problem'),
         section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
         section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ]);
 }
 
 ;// CONCATENATED MODULE: ./src/report/describe.ts
+
 
 
 
@@ -60562,6 +60639,19 @@ function versionOf(digest, { manifests, facts }) {
     const own = manifests.get(digest)?.labels;
     return { ...facts.get(digest)?.labels, ...own };
 }
+const VERSION_LENGTH = 20;
+/**
+ * The version, unless a tag has said it already, and the revision, cut short as Git does; in Markdown.
+ *
+ * @param tags that the manifest had last
+ */
+function versionWords({ version, revision }, tags = []) {
+    const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
+    return [
+        version !== undefined && !tags.includes(version) && `version ${code(version, VERSION_LENGTH)}`,
+        commit !== undefined && `revision ${code(commit, VERSION_LENGTH)}`,
+    ].filter((fact) => fact !== false);
+}
 /**
  * In a few words, digests cut short. Plain text on one line that may hold anything the registry says.
  *
@@ -60659,6 +60749,12 @@ function whenUsed({ tags, until }, most = MOST_LAST_TAGS) {
     const names = tags.map((tag) => code(tag));
     const was = names.length === 0 ? 'in use' : `was ${few(names, most)}`;
     return `${was} until ${day(until)}`;
+}
+const AGES = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
+/** `pushed 3 days ago`; empty where nothing is known that can be true. */
+function ageWords(known, now) {
+    const old = age(known?.at, now);
+    return old === undefined || known === undefined ? '' : `${AGES[known.kind]} ${old} ago`;
 }
 /** The detail that is particular to one manifest of such a group, or nothing. */
 function keptDetail(reason, now) {
@@ -60787,7 +60883,7 @@ function isInFold(groups, shown) {
 }
 /** The first row of each repository carries the head of its table, so that a cut leaves whole tables. */
 function* rowsOf(groups, run, freed) {
-    const hasAge = groups.some(({ shown }) => shown.some(({ orphan }) => aged(orphan, run.finishedAt) !== ''));
+    const hasAge = groups.some(({ shown }) => shown.some(({ orphan }) => ageWords(orphan.age, run.finishedAt) !== ''));
     const head = tableHead(['Digest', 'What it was', 'Size>', ...(hasAge ? ['Age'] : []), 'Why']);
     for (const [at, { repository, shown, isFolded }] of groups.entries()) {
         const { inventory } = repository;
@@ -60799,7 +60895,7 @@ function* rowsOf(groups, run, freed) {
                 code(digits(orphan.digest)),
                 whatItWas(orphan, describe(orphan.digest), inventory),
                 manifest === undefined ? '' : unbroken(size(contentBytes(manifest))),
-                ...(hasAge ? [aged(orphan, run.finishedAt)] : []),
+                ...(hasAge ? [unbroken(ageWords(orphan.age, run.finishedAt))] : []),
                 unbroken(briefWhy(orphan.reason)),
             ];
             const after = isFolded && index === shown.length - 1 ? CLOSING : '';
@@ -60815,33 +60911,19 @@ function orphans_title({ inventory: { repository } }, rows, isFolded, freed) {
         ? `<details><summary>${htmlCode(repository)} (${numbers})</summary>\n\n`
         : `**${code(repository)}** (${numbers})\n\n`;
 }
-/** `pushed 3 days ago` */
-function aged({ age: known }, now) {
-    const old = age(known?.at, now);
-    const did = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
-    return old === undefined || known === undefined ? '' : unbroken(`${did[known.kind]} ${old} ago`);
-}
 function whatItWas({ digest, lastUse }, description, inventory) {
     const facts = [
         prose(label(description, true)),
         ...(lastUse === undefined ? [] : [lastUsed(lastUse)]),
     ].join(', ');
-    return built(versionOf(digest, inventory), lastUse?.tags).reduce((said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`), facts);
+    return versionWords(versionOf(digest, inventory), lastUse?.tags)
+        .map(unbroken)
+        .reduce((said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`), facts);
 }
 /** The row has two lines, so one tag must do, and no line ends within the date. */
 function lastUsed({ tags, until }) {
     const short = { tags: tags.map((tag) => printable(tag, TAG_LENGTH)), until };
     return whenUsed(short, 1).replace(/until .*$/, unbroken);
-}
-/** The version, unless a tag has said it already, and the revision, cut short as Git does. */
-function built({ version, revision }, tags = []) {
-    const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
-    return [
-        version !== undefined && !tags.includes(version) && `version ${code(version, TAG_LENGTH)}`,
-        commit !== undefined && `revision ${code(commit, TAG_LENGTH)}`,
-    ]
-        .filter((fact) => fact !== false)
-        .map(unbroken);
 }
 
 ;// CONCATENATED MODULE: ./src/report/outdated.ts
@@ -60927,77 +61009,9 @@ function isListed(fate) {
     return isFreed(fate) || fate.kind === 'refused' || fate.kind === 'undeletable';
 }
 
-;// CONCATENATED MODULE: ./src/report/first-run.ts
-/**
- * What a first run tells a newcomer: it could see next to nothing, and here is the command that shows the rest. For
- * registries that can't list untagged manifests, as long as neither the ledger nor an input names any.
- */
-
-
-
-/** Where the pages and examples of this version are. */
-const first_run_PAGES = 'https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v1';
-const LISTING = `${first_run_PAGES}/docs/finding-orphans.md#a-listing-of-the-storage`;
-const WORKFLOW = `${first_run_PAGES}/examples/first-cleanup.yml`;
-const first_run_STORAGE = '/var/lib/registry';
-const FILE = 'manifests.txt';
-/** Markdown of several paragraphs, without a heading; `undefined` if the run needs none. */
-function firstRunHint(run) {
-    if (!isBlind(run)) {
-        return undefined;
-    }
-    const { host } = run.settings.registry;
-    const seen = count(totals(run).manifests, 'manifest');
-    return `**This run could see only ${seen}, and most of what lost its tag before it is not among them.** To find the rest, list what the storage of ${code(host)} holds, on the registry's own machine:
-
-\`\`\`sh
-${command(run)}
-\`\`\`
-
-${code(first_run_STORAGE)} is the root directory of the storage. If the registry runs in a container, put \`docker exec NAME\` in front. Then give the file to a dry-run. That only makes its manifests candidates, so what is in use stays:
-
-\`\`\`yaml
-registry-url: ${registryUrl(run)}
-digests-file: ${FILE}
-dry-run: true
-\`\`\`
-
-[Finding orphans](${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${WORKFLOW}) is a workflow that does all of it.`;
-}
-/** The same for the log, in one line of plain text. */
-function firstRunNote(run) {
-    return isBlind(run)
-        ? `this run could not see most of what lost its tag before it. List the storage on the machine of ${run.settings.registry.host} ` +
-            `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${LISTING}`
-        : undefined;
-}
-/** Whether the run read something, and nothing told it of manifests without a tag. */
-function isBlind({ untaggedListing, repositories, applied, intake, ledger }) {
-    const isNamed = [...intake.candidates.values()].some((digests) => digests.size > 0);
-    return (untaggedListing === 'none' &&
-        repositories.length > 0 &&
-        applied === undefined &&
-        !isNamed &&
-        (ledger?.remembered ?? 0) === 0);
-}
-/** For one repository if the run read only that; a name that is more than a plain path to a shell is left out. */
-function command({ repositories, everyRepositoryScanned, unread }) {
-    const [only, ...others] = repositories.map(({ inventory }) => inventory.repository);
-    const isAlone = others.length === 0 && !everyRepositoryScanned && unread === 0;
-    const from = isAlone && only !== undefined && /^\w[\w./-]*$/.test(only)
-        ? `${first_run_STORAGE}/docker/registry/v2/repositories/${only}`
-        : first_run_STORAGE;
-    return `find ${from} -path '*/_manifests/revisions/*' -name link > ${FILE}`;
-}
-/** As the input takes it: without a scheme it is https. */
-function registryUrl({ settings: { registry } }) {
-    return registry.protocol === 'https:' ? registry.host : registry.origin;
-}
-
 ;// CONCATENATED MODULE: ./src/report/sections/explanations.ts
 
 
-const DECISIONS = `${first_run_PAGES}/docs/how-it-decides.md`;
 function explanationsSection(run, sums) {
     if (run.repositories.length === 0) {
         return undefined;
@@ -61024,8 +61038,167 @@ function explanationsSection(run, sums) {
             : `\`unused-for\` (${duration(unusedFor)}) protects what was in use before: it stays until it was out of use for that long.${neverSeen}`,
     ].filter((point) => point !== false);
     return {
-        before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${DECISIONS}) says more.\n`,
+        before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${run.pages ?? NEWEST_PAGES}/docs/how-it-decides.md) says more.\n`,
     };
+}
+
+;// CONCATENATED MODULE: ./src/report/first-run.ts
+/**
+ * What a first run tells a newcomer: it could see next to nothing, and here is the command that shows the rest. For
+ * registries that can't list untagged manifests, as long as neither the ledger nor an input names any.
+ */
+
+
+
+
+const LISTING = '/docs/finding-orphans.md#a-listing-of-the-storage';
+const first_run_STORAGE = '/var/lib/registry';
+const FILE = 'manifests.txt';
+/** Markdown of several paragraphs, without a heading; `undefined` if the run needs none. */
+function firstRunHint(run) {
+    if (!isBlind(run)) {
+        return undefined;
+    }
+    const { host } = run.settings.registry;
+    const pages = run.pages ?? NEWEST_PAGES;
+    const seen = count(totals(run).manifests, 'manifest');
+    return `**This run could see only ${seen}, and most of what lost its tag before it is not among them.** To find the rest, list what the storage of ${code(host)} holds, on the registry's own machine:
+
+\`\`\`sh
+${command(run)}
+\`\`\`
+
+${code(first_run_STORAGE)} is the root directory of the storage. If the registry runs in a container, put \`docker exec NAME\` in front. Then give the file to a dry-run. That only makes its manifests candidates, so what is in use stays:
+
+\`\`\`yaml
+registry-url: ${registryUrl(run)}
+digests-file: ${FILE}
+dry-run: true
+\`\`\`
+
+[Finding orphans](${pages}${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${pages}/examples/first-cleanup.yml) is a workflow that does all of it.`;
+}
+/** The same for the log, in one line of plain text. */
+function firstRunNote(run) {
+    return isBlind(run)
+        ? `this run could not see most of what lost its tag before it. List the storage on the machine of ${run.settings.registry.host} ` +
+            `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${run.pages ?? NEWEST_PAGES}${LISTING}`
+        : undefined;
+}
+/** Whether the run read something, and nothing told it of manifests without a tag. */
+function isBlind({ untaggedListing, repositories, applied, intake, ledger }) {
+    const isNamed = [...intake.candidates.values()].some((digests) => digests.size > 0);
+    return (untaggedListing === 'none' &&
+        repositories.length > 0 &&
+        applied === undefined &&
+        !isNamed &&
+        (ledger?.remembered ?? 0) === 0);
+}
+/** For one repository if the run read only that; a name that is more than a plain path to a shell is left out. */
+function command({ repositories, everyRepositoryScanned, unread }) {
+    const [only, ...others] = repositories.map(({ inventory }) => inventory.repository);
+    const isAlone = others.length === 0 && !everyRepositoryScanned && unread === 0;
+    const from = isAlone && only !== undefined && /^\w[\w./-]*$/.test(only)
+        ? `${first_run_STORAGE}/docker/registry/v2/repositories/${only}`
+        : first_run_STORAGE;
+    return `find ${from} -path '*/_manifests/revisions/*' -name link > ${FILE}`;
+}
+/** As the input takes it: without a scheme it is https. */
+function registryUrl({ settings: { registry } }) {
+    return registry.protocol === 'https:' ? registry.host : registry.origin;
+}
+
+;// CONCATENATED MODULE: ./src/report/sections/aftermath.ts
+/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
+
+
+
+
+/** Whether something was saved that was deleted, or may have been. */
+function isRestorable(run, sums) {
+    // A delete without an answer may have been carried out.
+    const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
+    return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
+}
+function backupSection(run, sums) {
+    if (!isRestorable(run, sums)) {
+        return undefined;
+    }
+    return {
+        before: `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
+            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
+            `manifests, ${run.advice.restore}.${serverUndo(run)}\n`,
+    };
+}
+/** How long the server's own undo works. */
+function serverUndo({ restorableUntil, finishedAt }) {
+    return restorableUntil === undefined
+        ? ''
+        : ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
+            `until ${moment(restorableUntil)}.`;
+}
+function diskSection(run, sums) {
+    const title = '### To free the disk\n\n';
+    if (isInDoubt(sums)) {
+        return { before: `${title}${run.advice.keepBlobs}\n` };
+    }
+    const { dryRun, planFile } = run.settings;
+    if (sums.deleted + sums.planned + (planFile === undefined ? 0 : sums.refused) === 0) {
+        return undefined;
+    }
+    const when = dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
+    return {
+        before: `${title}${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}\n`,
+    };
+}
+
+;// CONCATENATED MODULE: ./src/report/notes.ts
+
+
+
+
+/** Said before anything is read. */
+function approvalNote(plan, file, now) {
+    // A file can claim any time.
+    const old = now - plan.createdAt;
+    const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
+    const manifests = [...plan.repositories.values()].reduce((sum, { size }) => sum + size, 0);
+    return (`apply-plan: the plan in ${file}${made} lists ${count(manifests, 'manifest')} in ` +
+        `${count(plan.repositories.size, 'repository', 'repositories')}. Only those that are still orphans are to be deleted`);
+}
+/** The note of a run that wrote its plan. */
+function planFileNote(run) {
+    const { orphansFound } = totals(run);
+    return run.settings.planFile === undefined
+        ? undefined
+        : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
+}
+/** What was asked for again after the deletes; `undefined` where nothing was. Plain text that is safe in Markdown, too. */
+function verifiedNote({ repositories }) {
+    const all = repositories.flatMap(({ verified }) => verified ?? []);
+    const tags = all.reduce((sum, one) => sum + one.tags, 0);
+    const children = all.reduce((sum, one) => sum + one.children, 0);
+    const broken = repositories.reduce((sum, one) => sum + one.broken.length, 0);
+    const what = [
+        count(tags, 'kept tag'),
+        ...(children === 0 ? [] : [count(children, 'child', 'children')]),
+    ].join(' and ');
+    const result = broken === 0 ? 'all there' : `${number(broken)} broken, see the problems`;
+    return tags + children === 0
+        ? undefined
+        : `After the deletes, ${what} ${tags + children === 1 ? 'was' : 'were'} asked for again: ${result}`;
+}
+function backupNote(run) {
+    return isRestorable(run, totals(run))
+        ? `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them`
+        : undefined;
+}
+/** The reasons why a real run would delete less than this dry-run lists. */
+function refusalNotes(run) {
+    const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
+    return refusals(run).map((refusal) => refusal.isTried === true
+        ? `a real run would delete nothing there: ${sentence(refusal)}`
+        : `${refuses} would refuse this: ${sentence(refusal)}`);
 }
 
 ;// CONCATENATED MODULE: ./src/report/warnings.ts
@@ -61068,6 +61241,7 @@ function undeletableWarnings(repository) {
 
 ;// CONCATENATED MODULE: ./src/report/sections/headline.ts
 /** The first lines of the summary: the numbers, and what kind of run this was. */
+
 
 
 
@@ -61191,6 +61365,7 @@ function headlineSection(run, sums) {
     const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
     const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
     const found = sums.orphansFound > 0 || run.applied !== undefined;
+    const verified = verifiedNote(run);
     const notes = [
         run.settings.dryRun && '**Dry run:** nothing was deleted.',
         `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${span(gracePeriod)}; unused for: ${span(unusedFor)}.`,
@@ -61199,6 +61374,7 @@ function headlineSection(run, sums) {
         sums.deleted + remainder(sums) > 0 &&
             sums.gone > 0 &&
             `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
+        verified !== undefined && `${verified}.`,
         inUse > 0 && `${count(inUse, 'orphan')} came into use during the run and stayed.`,
         ...undeletable(sums),
         until !== undefined &&
@@ -61283,18 +61459,21 @@ function keptManifestsSection(run) {
 
 
 
+
 /** Of a longer list, the rest is folded. */
 const notices_OPEN_ROWS = 19;
 function problemsSection(run) {
     const found = problems(run);
+    const pages = run.pages ?? NEWEST_PAGES;
     const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
     const nothing = unread === 0
         ? ''
         : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
-    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
+    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem, pages)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
 }
-function named({ kind, repository, what }) {
-    const text = kind === 'broken' ? `**An image broke:** ${prose(what)}` : prose(what);
+function named({ kind, repository, what }, pages) {
+    const message = linkedMessage(what, pages);
+    const text = kind === 'broken' ? `**An image broke:** ${message}` : message;
     return repository === undefined ? text : `${code(repository)}: ${text}`;
 }
 /** In a dry-run: the reasons why a real run would delete nothing. A real run has them among its problems. */
@@ -61304,15 +61483,16 @@ function refusalsSection(run, sums) {
     const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
         ? ''
         : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
-    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal)}\n`), 'reason');
+    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal, run.pages ?? NEWEST_PAGES)}\n`), 'reason');
 }
 function warningsSection(run) {
+    const said = (warning) => linkedMessage(warning, run.pages ?? NEWEST_PAGES);
     const found = [
-        ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${prose(warning)}\n`),
-        ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${prose(warning)}\n`)),
+        ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${said(warning)}\n`),
+        ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${said(warning)}\n`)),
         ...repositoriesByName(run)
             .flatMap(undeletableWarnings)
-            .map((warning) => `- ${prose(warning)}\n`),
+            .map((warning) => `- ${said(warning)}\n`),
     ];
     return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning', {
         openFirst: notices_OPEN_ROWS,
@@ -61543,50 +61723,6 @@ function pieSection(run, sums) {
 }
 function slice(name, bytes) {
     return `  "${mermaidLabel(name)} (${size(bytes)})" : ${String(bytes)}\n`;
-}
-
-;// CONCATENATED MODULE: ./src/report/sections/aftermath.ts
-/** The ways to restore deleted manifests from the backup, and to free their disk space, in the words of the registry's family. */
-
-
-
-
-/** Whether something was saved that was deleted, or may have been. */
-function isRestorable(run, sums) {
-    // A delete without an answer may have been carried out.
-    const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
-    return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
-}
-function backupSection(run, sums) {
-    if (!isRestorable(run, sums)) {
-        return undefined;
-    }
-    return {
-        before: `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
-            'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
-            `manifests, ${run.advice.restore}.${serverUndo(run)}\n`,
-    };
-}
-/** How long the server's own undo works. */
-function serverUndo({ restorableUntil, finishedAt }) {
-    return restorableUntil === undefined
-        ? ''
-        : ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
-            `until ${moment(restorableUntil)}.`;
-}
-function diskSection(run, sums) {
-    const title = '### To free the disk\n\n';
-    if (isInDoubt(sums)) {
-        return { before: `${title}${run.advice.keepBlobs}\n` };
-    }
-    const { dryRun, planFile } = run.settings;
-    if (sums.deleted + sums.planned + (planFile === undefined ? 0 : sums.refused) === 0) {
-        return undefined;
-    }
-    const when = dryRun ? 'After a real run, deleted manifests' : 'Deleted manifests';
-    return {
-        before: `${title}${when} leave their blobs behind until the registry collects its garbage. ${run.advice.freeDisk}\n`,
-    };
 }
 
 ;// CONCATENATED MODULE: ./src/report/ledger.ts
@@ -63007,13 +63143,6 @@ function* jsonChunks(value, redact) {
     }
 }
 
-;// CONCATENATED MODULE: ./src/text/version.ts
-/**
- * The version of this action, for servers' logs and the report. `npm version` writes this file: a run reads no
- * package.json, because the bundle stands alone.
- */
-const text_version_VERSION = '1.0.0';
-
 ;// CONCATENATED MODULE: ./src/report/json.ts
 
 
@@ -63058,7 +63187,7 @@ function json_document(run) {
     const { candidates, understood, notUnderstood, examples } = run.intake;
     return {
         schemaVersion: SCHEMA_VERSION,
-        version: text_version_VERSION,
+        version: version_VERSION,
         registry: settings.registry.origin,
         dryRun: settings.dryRun,
         startedAt: new Date(run.startedAt).toISOString(),
@@ -63134,6 +63263,7 @@ function repositoryJson(repository, run, freed) {
                 manifestBytes: manifest?.size,
                 contentBytes: manifest && contentBytes(manifest),
                 what: { ...what, label: printable(label(what), LABEL_LENGTH) },
+                ...versionOf(judged.orphan.digest, inventory),
             };
         }),
         refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
@@ -63209,20 +63339,59 @@ function time(epochMilliseconds) {
 
 
 
+
+/** A repository's name and the numbers that matter: `team/web: 14 of 44 manifests deleted, 1 gap`. */
+function repositoryTitle(repository, run) {
+    const { deleted, planned, failed, refused, undeletable, postponed, gaps, manifests } = countRepository(repository, run.settings.dryRun);
+    const done = run.settings.dryRun ? 'would be deleted' : 'deleted';
+    const facts = [
+        `${number(deleted + planned)} of ${count(manifests, 'manifest')} ${done}`,
+        failed > 0 && `${number(failed)} not deleted`,
+        run.settings.dryRun && refused > 0 && `${number(refused)} would be refused`,
+        undeletable > 0 && `${number(undeletable)} can't be deleted`,
+        postponed > 0 && `${number(postponed)} left for a later run`,
+        gaps > 0 && count(gaps, 'gap'),
+    ].filter((fact) => fact !== false);
+    return `${repository.inventory.repository}: ${facts.join(', ')}`;
+}
+/** The groups of the log: one for each repository with something to say, and one for all others. */
+function repositoryGroups(run) {
+    const all = repositoriesByName(run).map((repository) => {
+        const [counts = '', ...lines] = repositoryLines(repository, run);
+        return { repository, counts, lines };
+    });
+    const quiet = all.filter(({ lines }) => lines.length === 0);
+    const others = all.filter(({ lines }) => lines.length > 0);
+    return [
+        ...others.map(({ repository, counts, lines }) => ({
+            title: repositoryTitle(repository, run),
+            lines: [counts, ...lines],
+        })),
+        ...(quiet.length === 0
+            ? []
+            : [
+                {
+                    title: `${count(quiet.length, 'repository', 'repositories')} with nothing to delete`,
+                    lines: quiet.map(({ repository, counts }) => `${repository.inventory.repository}: ${counts}`),
+                },
+            ]),
+    ];
+}
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 function repositoryLines(repository, run) {
     const { inventory, repair } = repository;
     const counts = countRepository(repository, run.settings.dryRun);
     const describe = describer(inventory);
     const orphans = judge(repository).map(({ orphan, fate }) => {
-        const { digest, reason } = orphan;
+        const { digest, reason, lastUse } = orphan;
         const manifest = inventory.manifests.get(digest);
-        const old = age(orphan.age?.at, run.finishedAt);
         const facts = [
             label(describe(digest)),
-            ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
-            ...(old === undefined ? [] : [`built ${old} ago`]),
-        ];
+            lastUse === undefined ? '' : whenUsed(lastUse),
+            ...versionWords(versionOf(digest, inventory), lastUse?.tags),
+            manifest === undefined ? '' : size(contentBytes(manifest)),
+            ageWords(orphan.age, run.finishedAt),
+        ].filter((fact) => fact !== '');
         return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
     });
     return [
@@ -63270,40 +63439,6 @@ function became(fate, { fates, refusal }, run) {
 /** How many of a repository's manifests were read. */
 function readPart({ manifests, unread }) {
     return unread === undefined ? ' read' : ` (${number(manifests.size)} of them read)`;
-}
-
-;// CONCATENATED MODULE: ./src/report/notes.ts
-
-
-
-
-/** Said before anything is read. */
-function approvalNote(plan, file, now) {
-    // A file can claim any time.
-    const old = now - plan.createdAt;
-    const made = old >= 0 ? `, made ${duration(old)} ago,` : '';
-    const manifests = [...plan.repositories.values()].reduce((sum, { size }) => sum + size, 0);
-    return (`apply-plan: the plan in ${file}${made} lists ${count(manifests, 'manifest')} in ` +
-        `${count(plan.repositories.size, 'repository', 'repositories')}. Only those that are still orphans are to be deleted`);
-}
-/** The note of a run that wrote its plan. */
-function planFileNote(run) {
-    const { orphansFound } = totals(run);
-    return run.settings.planFile === undefined
-        ? undefined
-        : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
-}
-function backupNote(run) {
-    return isRestorable(run, totals(run))
-        ? `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them`
-        : undefined;
-}
-/** The reasons why a real run would delete less than this dry-run lists. */
-function refusalNotes(run) {
-    const refuses = run.settings.planFile === undefined ? 'a real run' : 'a run without the plan';
-    return refusals(run).map((refusal) => refusal.isTried === true
-        ? `a real run would delete nothing there: ${sentence(refusal)}`
-        : `${refuses} would refuse this: ${sentence(refusal)}`);
 }
 
 ;// CONCATENATED MODULE: ./src/report/plan-file.ts
@@ -63386,6 +63521,7 @@ function plan_file_repositoryJson(repository, run) {
                 why: printable(whyOrphan(reason), plan_file_LABEL_LENGTH),
                 reason: reasonJson(reason),
                 lastUse: lastUse && lastUseJson(lastUse),
+                ...versionOf(digest, inventory),
                 mediaType: manifest?.mediaType,
                 bytes: manifest && contentBytes(manifest),
             };
@@ -67233,10 +67369,11 @@ class Verification {
         const unbroken = all.filter((tag) => !inventory.brokenTags.includes(tag));
         await this.#checkEach(unbroken, nameOfTag, (tag) => this.#tag(tag));
         await this.#checkEach(await this.#unlisted(expected), ([tag]) => nameOfTag(tag), ([tag, digest]) => this.#unlistedTag(tag, digest));
-        await this.#children();
+        const children = await this.#children();
         return {
             broken: this.#broken.sort((a, b) => compare(a.what, b.what)),
             missing: this.#missing,
+            asked: { tags: unbroken.length, children },
             tags: this.#isComplete && this.#listed !== undefined ? this.#tags : undefined,
             isComplete: this.#isComplete,
         };
@@ -67322,7 +67459,7 @@ class Verification {
         this.#missing.push(before);
         return coded('it is not in the list of tags any more. By its name it still answers: is that an old answer of a cache?', 'tag-list-shrank');
     }
-    /** Every child of every index that a tag leads to. */
+    /** @returns how many children there are, of all indexes that a tag leads to */
     async #children() {
         const seen = [...this.#standing.values()];
         const absent = [];
@@ -67346,6 +67483,7 @@ class Verification {
         }
         // The parents are read last: another run deletes an index before its children.
         await this.#checkEach(absent, nameOfManifest, (digest) => this.#absentChild(digest, seen));
+        return asked.size - this.#swept.inventory.absent.size;
     }
     async #manifest(digest) {
         const { reader, inventory } = this.#swept;
@@ -67413,6 +67551,7 @@ async function heal({ inventory, tried, usedAgain, lost }, options) {
             return {
                 restored: [...restored],
                 broken: withFailures(verified.broken, failures),
+                verified: verified.isComplete ? verified.asked : undefined,
                 unverified: !verified.isComplete,
                 tags: verified.tags,
             };
@@ -67612,10 +67751,10 @@ class Sweep {
         await this.#contain(this.#confirmation.askAll());
         this.#confirmation.giveUp(UNCONFIRMED);
         this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
-        const { restored, broken, unverified, tags } = await this.#prove();
+        const { restored, broken, verified, unverified, tags } = await this.#prove();
         restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
         await this.#confirmTags(tags);
-        return { fates: this.#fates, broken, unverified };
+        return { fates: this.#fates, broken, verified, unverified };
     }
     async #deleteAll() {
         const { list } = this.#options;
@@ -67888,7 +68027,9 @@ class Cleaning {
         const refusing = { maxDeletes, dryRun, rights, concurrency, stop };
         const refusals = await refuseDeletes(read.surveys, read.refusals, refusing);
         const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
-        progress.begin('Deleting orphan manifests');
+        if (!dryRun) {
+            progress.begin('Deleting orphan manifests');
+        }
         const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
         if (stop.aborted && read.unread === 0) {
             this.#failures.push(whyStopped(stop, 'before it was done'));
@@ -68352,6 +68493,7 @@ function fewOf(names) {
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
@@ -68367,7 +68509,8 @@ const main_QUOTE = 300;
 async function main() {
     const secrets = createSecretStore();
     const redact = (text) => secrets.redact(text);
-    const log = createLog(redact);
+    const pages = pagesOf(process.env);
+    const log = createLog(redact, pages);
     const controller = new AbortController();
     const stop = controller.signal;
     try {
@@ -68390,7 +68533,7 @@ async function main() {
                 stopOnSignals(controller, log);
                 const restored = await restoreBackup({ ...settings, restoreFrom }, tools);
                 tellUnasked(transport, log);
-                return (await reportRestore(restored, log, redact)) && !stop.aborted;
+                return (await reportRestore({ ...restored, pages }, log, redact)) && !stop.aborted;
             }
             const { named, protection } = await readNamed(settings, log);
             stopOnSignals(controller, log);
@@ -68405,7 +68548,7 @@ async function main() {
             });
             tellUnasked(transport, log);
             // The signal to stop may have come after everything was done.
-            return (await report(run, settings, log, redact)) && !stop.aborted;
+            return (await report({ ...run, pages }, settings, log, redact)) && !stop.aborted;
         }
         finally {
             progress.stop();
@@ -68433,7 +68576,7 @@ async function connect(settings, log, stop, mask) {
     return createTransport({
         ...settings,
         credentials,
-        userAgent: `registry-manifest-cleanup/${text_version_VERSION}`,
+        userAgent: `registry-manifest-cleanup/${version_VERSION}`,
         mask,
         stop,
         // Not made when nobody sees them: a run may send a million requests.
@@ -68470,10 +68613,11 @@ function announce(settings, repositories, { lister, family }, log) {
 /** Everything that people and later steps get to see; returns whether the job is green. */
 async function report(finished, settings, log, redact) {
     const read = { ...finished, run: runContext() };
-    for (const repository of read.repositories) {
-        const { repository: name } = repository.inventory;
-        log.group(name, repositoryLines(repository, read));
-        repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
+    repositoryGroups(read).forEach(({ title, lines }) => {
+        log.group(title, lines);
+    });
+    for (const { inventory, warnings } of read.repositories) {
+        warnings.forEach((warning) => log.warning(`${inventory.repository}: ${warning}`));
     }
     log.info(ledgerSentence(read));
     [...quotaWarnings(read), ...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
@@ -68490,7 +68634,7 @@ async function report(finished, settings, log, redact) {
         annotate(refusalNotes(run), 'warning', log, REFUSALS);
     }
     await publish(run, redact);
-    const notes = [planFileNote(run), backupNote(run), firstRunNote(run)].filter((note) => note !== undefined);
+    const notes = [verifiedNote(run), planFileNote(run), backupNote(run), firstRunNote(run)].filter((note) => note !== undefined);
     notes.forEach((note) => log.info(note));
     const { cut } = deletedDigests(run);
     if (cut > 0) {
@@ -68514,7 +68658,7 @@ async function tryToWrite(input, file, lines) {
 }
 async function reportRestore(run, log, redact) {
     for (const restored of run.repositories) {
-        log.group(restored.repository, restoreLines(restored, run.dryRun));
+        log.group(restoreTitle(restored, run.dryRun), restoreLines(restored, run.dryRun));
     }
     restoreNotes(run).forEach((note) => log.info(note));
     await publishRestore(run, redact);

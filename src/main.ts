@@ -18,14 +18,26 @@ import { spellings } from './http/spellings.js';
 import { createTransport, type ExchangeEvent, type Transport } from './http/transport.js';
 import type { Registry } from './registry/registry.js';
 import { reportLines } from './report/json.js';
-import { repositoryLines } from './report/lines.js';
+import { repositoryGroups } from './report/lines.js';
 import { messageOf } from './text/error.js';
 import { printable } from './text/printable.js';
 import { ledgerSentence } from './report/ledger.js';
-import { approvalNote, refusalNotes, planFileNote, backupNote } from './report/notes.js';
+import {
+  approvalNote,
+  refusalNotes,
+  planFileNote,
+  backupNote,
+  verifiedNote,
+} from './report/notes.js';
 import { deletedDigests } from './report/outputs.js';
 import { planLines, whyNoPlan } from './report/plan-file.js';
-import { restoreHeadline, restoreLines, restoreNotes, restoreProblems } from './report/restore.js';
+import {
+  restoreHeadline,
+  restoreLines,
+  restoreNotes,
+  restoreProblems,
+  restoreTitle,
+} from './report/restore.js';
 import type { Run } from './run/run.js';
 import { headline } from './report/sections/headline.js';
 import { firstRunNote } from './report/first-run.js';
@@ -35,6 +47,7 @@ import { problems, sentence } from './report/problems.js';
 import { quotaWarnings, undeletableWarnings } from './report/warnings.js';
 import { VERSION } from './text/version.js';
 import { count } from './text/words.js';
+import { pagesOf } from './text/pages.js';
 import { coded, withoutCodes } from './text/code.js';
 import { cleanRegistry } from './run/clean.js';
 import { restoreBackup, type RestoreRun } from './run/restore.js';
@@ -55,7 +68,8 @@ const QUOTE = 300;
 export async function main(): Promise<boolean> {
   const secrets = createSecretStore();
   const redact = (text: string) => secrets.redact(text);
-  const log = createLog(redact);
+  const pages = pagesOf(process.env);
+  const log = createLog(redact, pages);
   const controller = new AbortController();
   const stop = controller.signal;
   try {
@@ -81,7 +95,7 @@ export async function main(): Promise<boolean> {
         stopOnSignals(controller, log);
         const restored = await restoreBackup({ ...settings, restoreFrom }, tools);
         tellUnasked(transport, log);
-        return (await reportRestore(restored, log, redact)) && !stop.aborted;
+        return (await reportRestore({ ...restored, pages }, log, redact)) && !stop.aborted;
       }
       const { named, protection } = await readNamed(settings, log);
       stopOnSignals(controller, log);
@@ -96,7 +110,7 @@ export async function main(): Promise<boolean> {
       });
       tellUnasked(transport, log);
       // The signal to stop may have come after everything was done.
-      return (await report(run, settings, log, redact)) && !stop.aborted;
+      return (await report({ ...run, pages }, settings, log, redact)) && !stop.aborted;
     } finally {
       progress.stop();
       transport.close();
@@ -185,10 +199,11 @@ async function report(
   redact: (text: string) => string,
 ): Promise<boolean> {
   const read: Run = { ...finished, run: runContext() };
-  for (const repository of read.repositories) {
-    const { repository: name } = repository.inventory;
-    log.group(name, repositoryLines(repository, read));
-    repository.warnings.forEach((warning) => log.warning(`${name}: ${warning}`));
+  repositoryGroups(read).forEach(({ title, lines }) => {
+    log.group(title, lines);
+  });
+  for (const { inventory, warnings } of read.repositories) {
+    warnings.forEach((warning) => log.warning(`${inventory.repository}: ${warning}`));
   }
   log.info(ledgerSentence(read));
   [...quotaWarnings(read), ...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) =>
@@ -208,7 +223,7 @@ async function report(
     annotate(refusalNotes(run), 'warning', log, REFUSALS);
   }
   await publish(run, redact);
-  const notes = [planFileNote(run), backupNote(run), firstRunNote(run)].filter(
+  const notes = [verifiedNote(run), planFileNote(run), backupNote(run), firstRunNote(run)].filter(
     (note) => note !== undefined,
   );
   notes.forEach((note) => log.info(note));
@@ -252,7 +267,7 @@ async function reportRestore(
   redact: (text: string) => string,
 ): Promise<boolean> {
   for (const restored of run.repositories) {
-    log.group(restored.repository, restoreLines(restored, run.dryRun));
+    log.group(restoreTitle(restored, run.dryRun), restoreLines(restored, run.dryRun));
   }
   restoreNotes(run).forEach((note) => log.info(note));
   await publishRestore(run, redact);

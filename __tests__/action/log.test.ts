@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
+import { NEWEST_PAGES as PAGES } from '../../src/text/pages.js';
 import { createLog } from '../../src/action/log.js';
 import { startRunner, type Runner } from '../support/scenes/runner.js';
 
@@ -11,7 +12,7 @@ describe('createLog', () => {
   afterEach(() => {
     runner.restore();
   });
-  const log = createLog((text) => text.replaceAll('hunter2', '***'));
+  const log = createLog((text) => text.replaceAll('hunter2', '***'), PAGES);
 
   it('prints information on one line', () => {
     log.info('a\nb ::c hunter2');
@@ -37,6 +38,18 @@ describe('createLog', () => {
     ]);
   });
 
+  it('ends a warning and an error with a link to what the docs say of their code', () => {
+    log.warning('it is slow [rate-limited]');
+    log.error('two mistakes:\n- a\n- b [inputs-invalid]');
+    log.info('quoted [rate-limited]');
+    const page = `${PAGES}/docs/troubleshooting.md`;
+    expect(runner.lines()).toEqual([
+      `::warning::it is slow [rate-limited] ${page}#rate-limited`,
+      `::error::two mistakes:%0A- a%0A- b [inputs-invalid] ${page}#inputs-invalid`,
+      'quoted [rate-limited]',
+    ]);
+  });
+
   it('prints debug lines only when the runner wants them', () => {
     runner.env('RUNNER_DEBUG', '1');
     log.debug('GET hunter2\n::x');
@@ -46,7 +59,7 @@ describe('createLog', () => {
   });
 
   it('takes a secret out before a line end could part it', () => {
-    const parted = createLog((text) => text.replaceAll('hun\nter2', '***'));
+    const parted = createLog((text) => text.replaceAll('hun\nter2', '***'), PAGES);
     parted.info('a hun\nter2 b');
     parted.error('a hun\nter2 b');
     expect(runner.lines()).toEqual(['a *** b', '::error::a *** b']);

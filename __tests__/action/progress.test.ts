@@ -27,6 +27,11 @@ describe('progressLine', () => {
   ])('shows %s', (_, state, expected) => {
     expect(progressLine(state)).toBe(expected);
   });
+
+  it('is missing as long as nobody knows how much there is to do', () => {
+    const state = { what: 'Reading', expected: 0, done: 0, seconds: 5, rate: 2 };
+    expect(progressLine(state)).toBeUndefined();
+  });
 });
 
 describe('startProgress', () => {

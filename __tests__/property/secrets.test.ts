@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 
 import { OCI_MANIFEST } from '../../src/oci/media-types.js';
-import { PAGES } from '../../src/report/first-run.js';
+import { NEWEST_PAGES } from '../../src/text/pages.js';
 import { reportLines } from '../../src/report/json.js';
 import { outputs } from '../../src/report/outputs.js';
 import { renderSummary } from '../../src/report/summary.js';
@@ -330,7 +330,10 @@ function outsideCode(markdown: string): string {
   return markdown
     .replace(/^```[\s\S]*?^```$/gm, '')
     .replaceAll(/<code>[^<>\n]*<\/code>/g, '')
-    .replaceAll(`(${PAGES}/docs/how-it-decides.md)`, '')
+    .replaceAll(`(${NEWEST_PAGES}/docs/how-it-decides.md)`, '')
+    .replaceAll(/\[`([a-z-]+)`\]\((\S+?)#\1\)/g, (link, _code, page: string) =>
+      page === `${NEWEST_PAGES}/docs/troubleshooting.md` ? '' : link,
+    )
     .split('\n')
     .map((line) => line.replace(/`[^`]*`/g, ''))
     .join('\n');

@@ -1,9 +1,10 @@
 import { expect, it } from '@jest/globals';
 
-import { repositoryLines } from '../../src/report/lines.js';
+import { repositoryGroups, repositoryLines, repositoryTitle } from '../../src/report/lines.js';
 import {
   byDigest,
   d,
+  DAY,
   guardedDryRun,
   guardedRun,
   image,
@@ -56,6 +57,62 @@ it('the log of a repository tells what became of each orphan, and what could not
     'broken before this run: tag v0 has no manifest',
     'could not read tag v2: it answered 500.',
   ]);
+});
+
+it('the log of a repository tells when an orphan was last used, its version and its age', () => {
+  const labelled = image('labelled');
+  const manifest = { ...labelled, labels: { version: '1.2.3', revision: 'a'.repeat(40) } };
+  const used = { tags: ['1.2', 'latest'], until: Date.UTC(2026, 10, 26) };
+  const ages = ['pushed', 'built', 'first-seen'] as const;
+  for (const kind of ages) {
+    const age = { kind, at: NOW - 3 * DAY };
+    const made = {
+      ...repository,
+      inventory: inventory('a', { manifests: byDigest(manifest) }),
+      plan: plan('a', { orphans: [{ ...orphan('labelled'), lastUse: used, age }] }),
+      ...outcome({ deleted: [d('labelled')] }),
+    };
+    expect(repositoryLines(made, run([made]))[1]).toBe(
+      `deleted ${d('labelled')} (image, was \`1.2\`, \`latest\` until 26 Nov 2026, version \`1.2.3\`, ` +
+        `revision \`aaaaaaa\`, 2 kB, ${kind === 'first-seen' ? 'seen' : kind} 3 days ago): no tag, and nothing that ` +
+        'stays refers to it',
+    );
+  }
+});
+
+it('the title of a repository has the numbers that matter', () => {
+  expect(repositoryTitle(repository, run([repository]))).toBe(
+    'a: 1 of 7 manifests deleted, 2 not deleted, 1 gap',
+  );
+  const later = quotaRun();
+  expect(later.repositories.map((each) => repositoryTitle(each, later))).toEqual([
+    "acme/web: 1 of 8 manifests deleted, 1 can't be deleted",
+    'acme/api: 1 of 4 manifests deleted, 2 left for a later run',
+  ]);
+  const guarded = guardedDryRun();
+  expect(guarded.repositories.map((each) => repositoryTitle(each, guarded))).toContainEqual(
+    expect.stringMatching(/ would be deleted, \d would be refused$/),
+  );
+});
+
+it('repositories with nothing to say share one group, the last', () => {
+  const quiet = ['b', 'c'].map((name) => ({
+    inventory: inventory(name),
+    plan: plan(name),
+    ...outcome(),
+    warnings: [],
+  }));
+  const groups = repositoryGroups(run([...quiet, repository]));
+  expect(groups.map(({ title }) => title)).toEqual([
+    'a: 1 of 7 manifests deleted, 2 not deleted, 1 gap',
+    '2 repositories with nothing to delete',
+  ]);
+  expect(groups[0]?.lines).toEqual(repositoryLines(repository, run([repository])));
+  expect(groups[1]?.lines).toEqual([
+    'b: 0 tags, 0 manifests read, 0 orphans',
+    'c: 0 tags, 0 manifests read, 0 orphans',
+  ]);
+  expect(repositoryGroups(run([repository]))).toHaveLength(1);
 });
 
 it('the log of a repository tells what no run can delete, and what is left for a later run', () => {

@@ -1,12 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { approvalNote, refusalNotes, planFileNote, backupNote } from '../../src/report/notes.js';
+import {
+  approvalNote,
+  backupNote,
+  planFileNote,
+  refusalNotes,
+  verifiedNote,
+} from '../../src/report/notes.js';
 import {
   cleanRun,
   d,
   DAY,
   guardedDryRun,
   guardedRun,
+  moved,
   NOW,
   planningDryRun,
   run,
@@ -39,6 +46,29 @@ describe('the plan that was written', () => {
       'the plan of 12 manifests was written to plan.json',
     );
     expect(planFileNote(guardedDryRun())).toBeUndefined();
+  });
+});
+
+describe('the kept tags and children that were asked for again', () => {
+  const [first, second] = [moved('a', 1, NOW), moved('b', 1, NOW)];
+  const asked = (tags: number, children: number) => ({ ...first, verified: { tags, children } });
+
+  it.each([
+    [
+      [asked(2000, 400), asked(0, 1), second],
+      '2,000 kept tags and 401 children were asked for again: all there',
+    ],
+    [[asked(1, 0)], '1 kept tag was asked for again: all there'],
+    [
+      [{ ...asked(2, 0), broken: [{ what: 'tag v1', why: 'it is gone' }] }],
+      '2 kept tags were asked for again: 1 broken, see the problems',
+    ],
+  ])('are counted', (repositories, said) => {
+    expect(verifiedNote(run(repositories))).toBe(`After the deletes, ${said}`);
+  });
+
+  it('are not told of where nothing was asked for', () => {
+    expect(verifiedNote(run([second, asked(0, 0)]))).toBeUndefined();
   });
 });
 

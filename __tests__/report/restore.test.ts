@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { NEWEST_PAGES } from '../../src/text/pages.js';
 import { restored } from '../support/builders/restored.js';
 import fc from 'fast-check';
 
@@ -13,6 +14,9 @@ import {
   restoreProblems,
 } from '../../src/report/restore.js';
 import { d } from '../support/builders/examples.js';
+
+/** As a problem of a restore ends. */
+const HELP = `[\`restore-failed\`](${NEWEST_PAGES}/docs/troubleshooting.md#restore-failed)`;
 
 function undo(repositories: readonly Restored[], more: Partial<RestoreRun> = {}): RestoreRun {
   return {
@@ -175,8 +179,8 @@ describe('the summary of a restore', () => {
         '',
         '### Problems (2)',
         '',
-        `- \`team/app@${d('e')}\` could not be restored: its saved bytes are missing \`[restore-failed]\``,
-        `- \`team/app:v2\` could not be restored: it names \`${d('z')}\` now, and was left there \`[restore-failed]\``,
+        `- \`team/app@${d('e')}\` could not be restored: its saved bytes are missing ${HELP}`,
+        `- \`team/app:v2\` could not be restored: it names \`${d('z')}\` now, and was left there ${HELP}`,
         '',
         '### Manifests that came back (2)',
         '',
@@ -261,7 +265,10 @@ describe('the summary of a restore', () => {
         const rendered = renderRestore(
           undo([made], { registry: text, directory: text, failures: [text], dryRun }),
         );
-        const outside = rendered.replace(/`[^`\n]+`/g, '').replace('**Dry run:**', '');
+        const outside = rendered
+          .replaceAll(HELP, '')
+          .replace(/`[^`\n]+`/g, '')
+          .replace('**Dry run:**', '');
         expect(outside).not.toMatch(/[<@[\]`*|]|#\d/);
         const starts = outside.split('\n').map((line) => /^(?:##|###|-)? ?/.exec(line)?.[0]);
         expect(starts.filter((start) => start === '## ')).toHaveLength(1);

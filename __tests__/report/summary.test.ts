@@ -8,7 +8,7 @@ import { PROTECT } from '../../src/plan/protection.js';
 import type { Orphan } from '../../src/plan/plan.js';
 import type { Fate } from '../../src/plan/fate.js';
 import type { RepositoryRun, Run } from '../../src/run/run.js';
-import { PAGES } from '../../src/report/first-run.js';
+import { NEWEST_PAGES } from '../../src/text/pages.js';
 import { renderSummary } from '../../src/report/summary.js';
 import { digits } from '../../src/text/words.js';
 import {
@@ -379,7 +379,7 @@ describe('the summary', () => {
     const made = fated(fates);
     expect(renderSummary(made)).toContain(`\n${sentence}: see "Warnings".\n`);
     expect(under(`Warnings (${String(sentence.includes('2 orphans') ? 2 : 1)})`, made)).toMatch(
-      / can't be deleted: it is the last tagged version `\[undeletable\]`$/,
+      / can't be deleted: it is the last tagged version \[`undeletable`\]\(.*#undeletable\)$/,
     );
   });
 
@@ -655,7 +655,7 @@ describe('the summary', () => {
     const fold = '<details><summary>2 more problems</summary>';
     expect(text.indexOf('it failed 18')).toBeLessThan(text.indexOf(fold));
     expect(text.indexOf(fold)).toBeGreaterThan(0);
-    expect(text).toMatch(/it failed 20 `\[run-failed\]`\n\n<\/details>\n\n###/);
+    expect(text).toMatch(/it failed 20 \[`run-failed`\]\(.*#run-failed\)\n\n<\/details>\n\n###/);
     const few = renderSummary(run([nothing()], { failures: failures.slice(0, 19) }));
     expect(few).not.toContain('<details>');
   });
@@ -786,7 +786,10 @@ function outsideCode(markdown: string): string {
   return markdown
     .replace(/^```\w*\n[^`]*^```$/gm, '')
     .replace(/<code>[^<>\n]*<\/code>/g, '')
-    .replaceAll(`[How it decides](${PAGES}/docs/how-it-decides.md)`, '')
+    .replaceAll(`[How it decides](${NEWEST_PAGES}/docs/how-it-decides.md)`, '')
+    .replaceAll(/\[`([a-z-]+)`\]\((\S+?)#\1\)/g, (link, _code, page: string) =>
+      page === `${NEWEST_PAGES}/docs/troubleshooting.md` ? '' : link,
+    )
     .replace(/`[^`\n]+`/g, '');
 }
 

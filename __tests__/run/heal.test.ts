@@ -72,7 +72,7 @@ async function healAfter(story: Story) {
   scene.registry.requests.length = 0;
   then?.(scene);
   const { reader, pusher } = scene;
-  const { tags, ...proof } = await heal(
+  const { tags, verified, ...proof } = await heal(
     { inventory, tried: gone, usedAgain: back, lost },
     {
       reader,
@@ -84,7 +84,7 @@ async function healAfter(story: Story) {
       ...options,
     },
   );
-  return { scene, proof, tags };
+  return { scene, proof, tags, verified };
 }
 
 /** As a push leaves it that found the children there: only the index, and its tag. */
@@ -99,7 +99,12 @@ function over(children: readonly Content[], tag = 'late') {
 describe('push-heals: a manifest that a push began to use while it was deleted', () => {
   it('is restored with the same bytes, and verified', async () => {
     const other = image('other');
-    const { scene, proof } = await healAfter({ condemned: [[old], [other]], push: over([old]) });
+    const { scene, proof, verified } = await healAfter({
+      condemned: [[old], [other]],
+      push: over([old]),
+    });
+    // Its own tag and that of the push, and the child of the index.
+    expect(verified).toEqual({ tags: 2, children: 1 });
     expect(proof).toEqual({ ...NOTHING, restored: [old.digest] });
     expect(scene.app.manifests.get(old.digest)).toEqual({
       mediaType: old.mediaType,

@@ -310,7 +310,13 @@ describe('verifyRepository', () => {
       new Set(),
       optionsFor(reader),
     );
-    expect(verified).toEqual({ broken: [], missing: [], tags, isComplete: true });
+    expect(verified).toEqual({
+      broken: [],
+      missing: [],
+      asked: { tags: 75, children: 150_000 },
+      tags,
+      isComplete: true,
+    });
   });
 
   it('sends GET and HEAD only', async () => {
@@ -336,6 +342,7 @@ describe('verifyRepository', () => {
     expect(await verifyRepository(thin, new Set(), optionsFor(scene.reader))).toEqual({
       broken: [],
       missing: [],
+      asked: { tags: 1, children: 0 },
       tags: inventory.tags,
       isComplete: true,
     });
@@ -436,7 +443,7 @@ describe('a run that is stopped while it verifies', () => {
       new Set(),
       optionsFor({ ...scene.reader, resolve }, { stop: stop.signal }),
     );
-    expect(found).toEqual({ broken: [], missing: [], isComplete: false });
+    expect(found).toMatchObject({ broken: [], missing: [], isComplete: false });
   });
 
   it('still reports what it saw before', async () => {

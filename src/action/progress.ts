@@ -23,7 +23,14 @@ export function startProgress(requests: () => number, print: (line: string) => v
   let stage = stageOf('');
   const timer = setInterval(() => {
     const seconds = (Date.now() - stage.startedAt) / 1000;
-    print(progressLine({ ...stage, seconds, rate: (requests() - stage.requestsBefore) / seconds }));
+    const line = progressLine({
+      ...stage,
+      seconds,
+      rate: (requests() - stage.requestsBefore) / seconds,
+    });
+    if (line !== undefined) {
+      print(line);
+    }
   }, EVERY);
   // The clock alone must not keep the process alive, or a stuck run would never end.
   timer.unref();
@@ -43,15 +50,21 @@ export function startProgress(requests: () => number, print: (line: string) => v
   };
 }
 
-/** @param state `seconds` since the beginning, `rate` in requests a second */
+/**
+ * @param state `seconds` since the beginning, `rate` in requests a second
+ * @returns `undefined` as long as nobody knows how much there is to do
+ */
 export function progressLine(state: {
   readonly what: string;
   readonly expected: number;
   readonly done: number;
   readonly seconds: number;
   readonly rate: number;
-}): string {
+}): string | undefined {
   const { what, expected, done, seconds, rate } = state;
+  if (expected === 0) {
+    return undefined;
+  }
   const left = done === 0 ? undefined : ((expected - done) / done) * seconds;
   return (
     `${what}: ${number(done)} of ${number(expected)}, ${number(Math.round(rate))} requests/s` +

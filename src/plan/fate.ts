@@ -27,6 +27,12 @@ export type Fate =
 /** By digest, in the order in which they were known: that of the deletes, after a sweep. */
 export type Fates = ReadonlyMap<Digest, Fate>;
 
+/** Numbers of what was asked for after a sweep: kept tags, and children of the indexes behind them. */
+export interface Verified {
+  readonly tags: number;
+  readonly children: number;
+}
+
 /** The result of a sweep, with that of `verify` afterwards. */
 export interface Outcome {
   /** one of each orphan of the plan */
@@ -36,6 +42,8 @@ export interface Outcome {
    * that were deleted with them, such as their signatures.
    */
   readonly broken: readonly { readonly what: string; readonly why: string }[];
+  /** absent when nothing was deleted, `verify` is off, or it was cut short */
+  readonly verified?: Verified;
   /** whether something was deleted and the run had to stop before it could verify what was kept */
   readonly unverified: boolean;
 }

@@ -15,6 +15,7 @@ import type {
 import { isImageConfigType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';
 import { parseDigestTag, type DigestTag } from '../oci/reference.js';
+import { code } from '../text/markdown.js';
 import { printable } from '../text/printable.js';
 import { count, digits, shortDigest } from '../text/words.js';
 
@@ -178,6 +179,24 @@ function platformName({ os, architecture, variant }: Platform): string {
 export function versionOf(digest: Digest, { manifests, facts }: Inventory): Version {
   const own = manifests.get(digest)?.labels;
   return { ...facts.get(digest)?.labels, ...own };
+}
+
+const VERSION_LENGTH = 20;
+
+/**
+ * The version, unless a tag has said it already, and the revision, cut short as Git does; in Markdown.
+ *
+ * @param tags that the manifest had last
+ */
+export function versionWords(
+  { version, revision }: Version,
+  tags: readonly string[] = [],
+): readonly string[] {
+  const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
+  return [
+    version !== undefined && !tags.includes(version) && `version ${code(version, VERSION_LENGTH)}`,
+    commit !== undefined && `revision ${code(commit, VERSION_LENGTH)}`,
+  ].filter((fact) => fact !== false);
 }
 
 /**

@@ -3,16 +3,12 @@
  * registries that can't list untagged manifests, as long as neither the ledger nor an input names any.
  */
 import { code } from '../text/markdown.js';
+import { NEWEST_PAGES } from '../text/pages.js';
 import { count } from '../text/words.js';
 import type { Run } from '../run/run.js';
 import { totals } from './totals.js';
 
-/** Where the pages and examples of this version are. */
-export const PAGES =
-  'https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v1';
-const LISTING = `${PAGES}/docs/finding-orphans.md#a-listing-of-the-storage`;
-const WORKFLOW = `${PAGES}/examples/first-cleanup.yml`;
-
+const LISTING = '/docs/finding-orphans.md#a-listing-of-the-storage';
 const STORAGE = '/var/lib/registry';
 const FILE = 'manifests.txt';
 
@@ -22,6 +18,7 @@ export function firstRunHint(run: Run): string | undefined {
     return undefined;
   }
   const { host } = run.settings.registry;
+  const pages = run.pages ?? NEWEST_PAGES;
   const seen = count(totals(run).manifests, 'manifest');
   return `**This run could see only ${seen}, and most of what lost its tag before it is not among them.** To find the rest, list what the storage of ${code(host)} holds, on the registry's own machine:
 
@@ -37,14 +34,14 @@ digests-file: ${FILE}
 dry-run: true
 \`\`\`
 
-[Finding orphans](${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${WORKFLOW}) is a workflow that does all of it.`;
+[Finding orphans](${pages}${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${pages}/examples/first-cleanup.yml) is a workflow that does all of it.`;
 }
 
 /** The same for the log, in one line of plain text. */
 export function firstRunNote(run: Run): string | undefined {
   return isBlind(run)
     ? `this run could not see most of what lost its tag before it. List the storage on the machine of ${run.settings.registry.host} ` +
-        `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${LISTING}`
+        `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${run.pages ?? NEWEST_PAGES}${LISTING}`
     : undefined;
 }
 

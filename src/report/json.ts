@@ -8,7 +8,7 @@ import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { LedgerNews } from '../memory/memory.js';
 import { PROTECT } from '../plan/protection.js';
 import { contentBytes } from './bytes.js';
-import { describer, label } from './describe.js';
+import { describer, label, versionOf } from './describe.js';
 import { judge, type Judged } from '../plan/fate.js';
 import { jsonChunks, lazily } from './json-chunks.js';
 import { outdatedEntries, type OutdatedEntry } from './outdated.js';
@@ -140,6 +140,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number) {
         manifestBytes: manifest?.size,
         contentBytes: manifest && contentBytes(manifest),
         what: { ...what, label: printable(label(what), LABEL_LENGTH) },
+        ...versionOf(judged.orphan.digest, inventory),
       };
     }),
     refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },

@@ -1,13 +1,57 @@
 /** One repository's lines in the job's log: the summary's facts as plain text. */
 import { contentBytes } from './bytes.js';
-import { describer, label } from './describe.js';
+import { describer, label, versionOf, versionWords } from './describe.js';
 import { judge, staysWithUndeletable, type Fate } from '../plan/fate.js';
 import { outdatedEntries, whyOutdated } from './outdated.js';
-import { whyKept, whyOrphan } from './reasons.js';
+import { ageWords, whenUsed, whyKept, whyOrphan } from './reasons.js';
 import { isPassedByPlan } from './refusals.js';
-import type { RepositoryRun, Run } from '../run/run.js';
+import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository } from './totals.js';
-import { age, count, number, size } from '../text/words.js';
+import { count, number, size } from '../text/words.js';
+
+/** A repository's name and the numbers that matter: `team/web: 14 of 44 manifests deleted, 1 gap`. */
+export function repositoryTitle(repository: RepositoryRun, run: Run): string {
+  const { deleted, planned, failed, refused, undeletable, postponed, gaps, manifests } =
+    countRepository(repository, run.settings.dryRun);
+  const done = run.settings.dryRun ? 'would be deleted' : 'deleted';
+  const facts = [
+    `${number(deleted + planned)} of ${count(manifests, 'manifest')} ${done}`,
+    failed > 0 && `${number(failed)} not deleted`,
+    run.settings.dryRun && refused > 0 && `${number(refused)} would be refused`,
+    undeletable > 0 && `${number(undeletable)} can't be deleted`,
+    postponed > 0 && `${number(postponed)} left for a later run`,
+    gaps > 0 && count(gaps, 'gap'),
+  ].filter((fact) => fact !== false);
+  return `${repository.inventory.repository}: ${facts.join(', ')}`;
+}
+
+/** The groups of the log: one for each repository with something to say, and one for all others. */
+export function repositoryGroups(
+  run: Run,
+): readonly { readonly title: string; readonly lines: readonly string[] }[] {
+  const all = repositoriesByName(run).map((repository) => {
+    const [counts = '', ...lines] = repositoryLines(repository, run);
+    return { repository, counts, lines };
+  });
+  const quiet = all.filter(({ lines }) => lines.length === 0);
+  const others = all.filter(({ lines }) => lines.length > 0);
+  return [
+    ...others.map(({ repository, counts, lines }) => ({
+      title: repositoryTitle(repository, run),
+      lines: [counts, ...lines],
+    })),
+    ...(quiet.length === 0
+      ? []
+      : [
+          {
+            title: `${count(quiet.length, 'repository', 'repositories')} with nothing to delete`,
+            lines: quiet.map(
+              ({ repository, counts }) => `${repository.inventory.repository}: ${counts}`,
+            ),
+          },
+        ]),
+  ];
+}
 
 /** The first line counts; then a line for each orphan, each manifest of a plan that was left, and each gap. */
 export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
@@ -15,14 +59,15 @@ export function repositoryLines(repository: RepositoryRun, run: Run): string[] {
   const counts = countRepository(repository, run.settings.dryRun);
   const describe = describer(inventory);
   const orphans = judge(repository).map(({ orphan, fate }) => {
-    const { digest, reason } = orphan;
+    const { digest, reason, lastUse } = orphan;
     const manifest = inventory.manifests.get(digest);
-    const old = age(orphan.age?.at, run.finishedAt);
     const facts = [
       label(describe(digest)),
-      ...(manifest === undefined ? [] : [size(contentBytes(manifest))]),
-      ...(old === undefined ? [] : [`built ${old} ago`]),
-    ];
+      lastUse === undefined ? '' : whenUsed(lastUse),
+      ...versionWords(versionOf(digest, inventory), lastUse?.tags),
+      manifest === undefined ? '' : size(contentBytes(manifest)),
+      ageWords(orphan.age, run.finishedAt),
+    ].filter((fact) => fact !== '');
     return `${became(fate, repository, run)} ${digest} (${facts.join(', ')}): ${whyOrphan(reason)}`;
   });
   return [

@@ -4,7 +4,7 @@ import type { Run } from '../run/run.js';
 import { isRestorable } from './sections/aftermath.js';
 import { totals } from './totals.js';
 import { refusals, sentence } from './problems.js';
-import { count, duration } from '../text/words.js';
+import { count, duration, number } from '../text/words.js';
 
 /** Said before anything is read. */
 export function approvalNote(plan: Approval, file: string, now: number): string {
@@ -24,6 +24,22 @@ export function planFileNote(run: Run): string | undefined {
   return run.settings.planFile === undefined
     ? undefined
     : `the plan of ${count(orphansFound, 'manifest')} was written to ${run.settings.planFile}`;
+}
+
+/** What was asked for again after the deletes; `undefined` where nothing was. Plain text that is safe in Markdown, too. */
+export function verifiedNote({ repositories }: Run): string | undefined {
+  const all = repositories.flatMap(({ verified }) => verified ?? []);
+  const tags = all.reduce((sum, one) => sum + one.tags, 0);
+  const children = all.reduce((sum, one) => sum + one.children, 0);
+  const broken = repositories.reduce((sum, one) => sum + one.broken.length, 0);
+  const what = [
+    count(tags, 'kept tag'),
+    ...(children === 0 ? [] : [count(children, 'child', 'children')]),
+  ].join(' and ');
+  const result = broken === 0 ? 'all there' : `${number(broken)} broken, see the problems`;
+  return tags + children === 0
+    ? undefined
+    : `After the deletes, ${what} ${tags + children === 1 ? 'was' : 'were'} asked for again: ${result}`;
 }
 
 export function backupNote(run: Run): string | undefined {

@@ -4,7 +4,7 @@
  */
 import { PLAN_VERSION } from '../plan/approval.js';
 import { contentBytes } from './bytes.js';
-import { describer, label } from './describe.js';
+import { describer, label, versionOf } from './describe.js';
 import { jsonChunks, lazily } from './json-chunks.js';
 import { lastUseJson, reasonJson } from './json.js';
 import { whyOrphan } from './reasons.js';
@@ -86,6 +86,7 @@ function repositoryJson(repository: RepositoryRun, run: Run) {
         why: printable(whyOrphan(reason), LABEL_LENGTH),
         reason: reasonJson(reason),
         lastUse: lastUse && lastUseJson(lastUse),
+        ...versionOf(digest, inventory),
         mediaType: manifest?.mediaType,
         bytes: manifest && contentBytes(manifest),
       };

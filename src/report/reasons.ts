@@ -4,6 +4,7 @@
  */
 import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { LastUse } from '../plan/past.js';
+import type { Age } from '../plan/plan.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../plan/protection.js';
 import type { RunSettings } from '../run/settings.js';
@@ -87,6 +88,14 @@ export function whenUsed({ tags, until }: LastUse, most = MOST_LAST_TAGS): strin
   const names = tags.map((tag) => code(tag));
   const was = names.length === 0 ? 'in use' : `was ${few(names, most)}`;
   return `${was} until ${day(until)}`;
+}
+
+const AGES = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' } as const;
+
+/** `pushed 3 days ago`; empty where nothing is known that can be true. */
+export function ageWords(known: Age | undefined, now: number): string {
+  const old = age(known?.at, now);
+  return old === undefined || known === undefined ? '' : `${AGES[known.kind]} ${old} ago`;
 }
 
 /** The detail that is particular to one manifest of such a group, or nothing. */

@@ -5,7 +5,8 @@ import { fit } from './fit.js';
 import { SENTENCE } from './problems.js';
 import { partOf } from './totals.js';
 import { list } from './sections/list.js';
-import { code, prose } from '../text/markdown.js';
+import { code, linkedMessage, prose } from '../text/markdown.js';
+import { NEWEST_PAGES } from '../text/pages.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
 
@@ -59,6 +60,16 @@ export function restoreHeadline(run: RestoreRun): string {
   }
   const are = standing === 1 ? 'the one manifest is' : `all ${count(standing, 'manifest')} are`;
   return `Nothing to restore${standing === 0 ? '' : `: ${are} there`}${problems}`;
+}
+
+/** A repository's name, and how much of its part of the backup comes back: `team/web: 3 of 5 manifests restored`. */
+export function restoreTitle(
+  { repository, restored, standing, failed }: Restored,
+  dryRun: boolean,
+): string {
+  const all = restored.length + standing.length + failed.length;
+  const done = dryRun ? 'would be restored' : 'restored';
+  return `${repository}: ${number(restored.length)} of ${count(all, 'manifest')} ${done}`;
 }
 
 /** One repository's lines in the job's log. */
@@ -130,7 +141,7 @@ export function renderRestore(run: RestoreRun): string {
     { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
     section(
       'Problems',
-      found.map((problem) => `- ${prose(problem)}\n`),
+      found.map((problem) => `- ${linkedMessage(problem, run.pages ?? NEWEST_PAGES)}\n`),
       'problem',
     ),
     section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),

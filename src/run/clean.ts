@@ -132,7 +132,9 @@ class Cleaning {
     const refusing = { maxDeletes, dryRun, rights, concurrency, stop };
     const refusals = await refuseDeletes(read.surveys, read.refusals, refusing);
     const toSweep = dryRun ? [] : allowed(read.surveys, refusals);
-    progress.begin('Deleting orphan manifests');
+    if (!dryRun) {
+      progress.begin('Deleting orphan manifests');
+    }
     const outcomes = await this.#sweepAll(toSweep, options, memory, read.settled);
     if (stop.aborted && read.unread === 0) {
       this.#failures.push(whyStopped(stop, 'before it was done'));

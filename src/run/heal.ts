@@ -31,7 +31,7 @@ export interface HealOptions extends VerifyOptions {
 /** A restored manifest may need more, which another push has begun to use meanwhile. */
 const MOST_ROUNDS = 3;
 
-export interface HealResult extends Pick<Outcome, 'broken' | 'unverified'> {
+export interface HealResult extends Pick<Outcome, 'broken' | 'verified' | 'unverified'> {
   readonly restored: readonly Digest[];
   /** what each listed tag points at in the end; absent when not all of it could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
@@ -76,6 +76,7 @@ export async function heal(
       return {
         restored: [...restored],
         broken: withFailures(verified.broken, failures),
+        verified: verified.isComplete ? verified.asked : undefined,
         unverified: !verified.isComplete,
         tags: verified.tags,
       };

@@ -40,6 +40,8 @@ export interface RestoreRun {
   readonly elsewhere: number;
   /** manifests in the backup that the input `repositories` leaves out */
   readonly excluded: number;
+  /** where the pages are of the version that runs; absent: those of the newest version */
+  readonly pages?: string;
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];
 }

@@ -72,6 +72,8 @@ export interface Run {
   readonly warnings: readonly string[];
   /** what went wrong outside any repository; safe to print */
   readonly failures: readonly string[];
+  /** where the pages are of the version that runs; absent: those of the newest version */
+  readonly pages?: string;
   /** the workflow run, as GitHub tells it */
   readonly run?: {
     readonly url: string;

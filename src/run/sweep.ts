@@ -100,10 +100,10 @@ class Sweep {
     await this.#contain(this.#confirmation.askAll());
     this.#confirmation.giveUp(UNCONFIRMED);
     this.#hasChanged ||= isWhole === undefined && this.#mayBeGone().size > 0;
-    const { restored, broken, unverified, tags } = await this.#prove();
+    const { restored, broken, verified, unverified, tags } = await this.#prove();
     restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
     await this.#confirmTags(tags);
-    return { fates: this.#fates, broken, unverified };
+    return { fates: this.#fates, broken, verified, unverified };
   }
 
   async #deleteAll(): Promise<true> {

@@ -9,7 +9,7 @@ import { failureMessage } from '../http/message.js';
 import type { Digest } from '../oci/digest.js';
 import type { Manifest } from '../oci/manifest.js';
 import { parseDigestTag } from '../oci/reference.js';
-import type { Outcome } from '../plan/fate.js';
+import type { Outcome, Verified } from '../plan/fate.js';
 import { compare } from '../plan/graph.js';
 import type { Inventory } from '../plan/inventory.js';
 import type { ManifestAnswer, Reader } from '../registry/registry.js';
@@ -31,6 +31,8 @@ interface VerifyResult {
   readonly missing: readonly Digest[];
   /** the target of each listed tag; absent when not all could be read */
   readonly tags: ReadonlyMap<string, Digest> | undefined;
+  /** how many kept tags, and children of what they lead to, were asked for */
+  readonly asked: Verified;
   /** false when the run was stopped before everything was read */
   readonly isComplete: boolean;
 }
@@ -80,10 +82,11 @@ class Verification {
       ([tag]) => nameOfTag(tag),
       ([tag, digest]) => this.#unlistedTag(tag, digest),
     );
-    await this.#children();
+    const children = await this.#children();
     return {
       broken: this.#broken.sort((a, b) => compare(a.what, b.what)),
       missing: this.#missing,
+      asked: { tags: unbroken.length, children },
       tags: this.#isComplete && this.#listed !== undefined ? this.#tags : undefined,
       isComplete: this.#isComplete,
     };
@@ -184,8 +187,8 @@ class Verification {
     );
   }
 
-  /** Every child of every index that a tag leads to. */
-  async #children(): Promise<void> {
+  /** @returns how many children there are, of all indexes that a tag leads to */
+  async #children(): Promise<number> {
     const seen = [...this.#standing.values()];
     const absent: Digest[] = [];
     // Children that were missing before the sweep are not asked for.
@@ -207,6 +210,7 @@ class Verification {
     }
     // The parents are read last: another run deletes an index before its children.
     await this.#checkEach(absent, nameOfManifest, (digest) => this.#absentChild(digest, seen));
+    return asked.size - this.#swept.inventory.absent.size;
   }
 
   async #manifest(digest: Digest): Promise<Manifest | undefined> {

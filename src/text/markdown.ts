@@ -4,6 +4,8 @@
  * plain word is put in a code span, where nothing is interpreted.
  * Nothing from outside gets into the summary by another way.
  */
+import { codeIn, withoutCodes } from './code.js';
+import { helpLink } from './pages.js';
 import { printable } from './printable.js';
 
 const CODE_LENGTH = 300;
@@ -59,6 +61,19 @@ export function prose(text: string, length = PROSE_LENGTH): string {
   return pieces
     .map((piece) => (piece.kind === 'plain' ? piece.text : wrapped(piece.text)))
     .join(' ');
+}
+
+/**
+ * A message as `prose`, whose code is a link.
+ *
+ * @param pages where the docs are
+ */
+export function linkedMessage(message: string, pages: string): string {
+  const [found, link] = [codeIn(message), helpLink(message, pages)];
+  if (found === undefined || link === undefined) {
+    return prose(message);
+  }
+  return `${prose(withoutCodes(message))} [\`${found}\`](${link})`;
 }
 
 /** Leaves the punctuation around a word outside its code span, where people expect it. */

@@ -17,6 +17,7 @@ import type { Digest } from '../../../src/oci/digest.js';
 import { repositoryLines } from '../../../src/report/lines.js';
 import type { Run } from '../../../src/run/run.js';
 import type { LedgerChoice } from '../../../src/run/settings.js';
+import { NEWEST_PAGES } from '../../../src/text/pages.js';
 import { printable, type Printable } from '../../../src/text/printable.js';
 import type { Protection } from '../../../src/plan/protection.js';
 import { NO_PROTECTION } from '../builders/protections.js';
@@ -102,7 +103,7 @@ export function connect({
 }: Pick<RunOptions, 'url' | 'credentials' | 'concurrency' | 'userAgent' | 'clock'>): Connection {
   const secrets = createSecretStore();
   const redact = (text: string) => secrets.redact(text);
-  const log = createLog(redact);
+  const log = createLog(redact, NEWEST_PAGES);
   const transport = createTransport({
     registry: new URL(url),
     credentials,

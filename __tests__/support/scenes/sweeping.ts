@@ -13,11 +13,12 @@ export const older = image('older');
 
 export const NOTHING = { ...NO_ENDS, broken: [], unverified: false };
 
-/** Sweeps, with lists in place of the map of fates. */
+/** Sweeps, with lists in place of the map of fates, and without the numbers of what was verified. */
 export async function carryOut(
   ...given: Parameters<typeof sweepRepository>
 ): Promise<ReturnType<typeof endsOf>> {
-  return endsOf(await sweepRepository(...given));
+  const { verified: _, ...outcome } = await sweepRepository(...given);
+  return endsOf(outcome);
 }
 
 /** Looks, lets the world move on, and sweeps. */

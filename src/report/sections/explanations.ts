@@ -1,11 +1,9 @@
 /** What the columns and the time rules mean: once, at the end, with links to the pages that say more. */
 import type { Section } from '../fit.js';
-import { PAGES } from '../first-run.js';
+import { NEWEST_PAGES } from '../../text/pages.js';
 import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { duration } from '../../text/words.js';
-
-const DECISIONS = `${PAGES}/docs/how-it-decides.md`;
 
 export function explanationsSection(run: Run, sums: Totals): Section | undefined {
   if (run.repositories.length === 0) {
@@ -34,6 +32,6 @@ export function explanationsSection(run: Run, sums: Totals): Section | undefined
       : `\`unused-for\` (${duration(unusedFor)}) protects what was in use before: it stays until it was out of use for that long.${neverSeen}`,
   ].filter((point) => point !== false);
   return {
-    before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${DECISIONS}) says more.\n`,
+    before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${run.pages ?? NEWEST_PAGES}/docs/how-it-decides.md) says more.\n`,
   };
 }

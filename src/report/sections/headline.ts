@@ -1,5 +1,6 @@
 /** The first lines of the summary: the numbers, and what kind of run this was. */
 import { firstRunHint } from '../first-run.js';
+import { verifiedNote } from '../notes.js';
 import type { Section } from '../fit.js';
 import { code } from '../../text/markdown.js';
 import type { Run } from '../../run/run.js';
@@ -140,6 +141,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
   const isNamed = [...run.intake.candidates.values()].some((digests) => digests.size > 0);
   const isBlind = !isNamed && (run.ledger?.remembered ?? 0) === 0;
   const found = sums.orphansFound > 0 || run.applied !== undefined;
+  const verified = verifiedNote(run);
   const notes = [
     run.settings.dryRun && '**Dry run:** nothing was deleted.',
     `${code(run.settings.registry.origin)}: read ${read}, with ${effort}. Grace period: ${span(gracePeriod)}; unused for: ${span(unusedFor)}.`,
@@ -148,6 +150,7 @@ export function headlineSection(run: Run, sums: Totals): Section {
     sums.deleted + remainder(sums) > 0 &&
       sums.gone > 0 &&
       `${count(sums.gone, 'orphan')} had gone already when the turn came.`,
+    verified !== undefined && `${verified}.`,
     inUse > 0 && `${count(inUse, 'orphan')} came into use during the run and stayed.`,
     ...undeletable(sums),
     until !== undefined &&

@@ -3,18 +3,17 @@
  * something about them looks wrong. The digests are short here: digests.ts has them whole.
  */
 import { contentBytes } from '../bytes.js';
-import { describer, label, versionOf, type Description } from '../describe.js';
+import { describer, label, versionOf, versionWords, type Description } from '../describe.js';
 import { isFreed, judge, type Fate, type Judged } from '../../plan/fate.js';
 import { CLOSING, type Section } from '../fit.js';
 import type { Orphan } from '../../plan/plan.js';
 import { code, htmlCode, prose, row, tableHead, unbroken } from '../../text/markdown.js';
-import { briefWhy, whenUsed } from '../reasons.js';
+import { ageWords, briefWhy, whenUsed } from '../reasons.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { printable } from '../../text/printable.js';
 import type { LastUse } from '../../plan/past.js';
-import type { Version } from '../../oci/manifest.js';
-import { age, count, digits, size } from '../../text/words.js';
+import { count, digits, size } from '../../text/words.js';
 import { list } from './list.js';
 
 /** A repository with as many is folded. */
@@ -112,7 +111,7 @@ function* rowsOf(
   freed: ReadonlyMap<string, number>,
 ): Generator<string> {
   const hasAge = groups.some(({ shown }) =>
-    shown.some(({ orphan }) => aged(orphan, run.finishedAt) !== ''),
+    shown.some(({ orphan }) => ageWords(orphan.age, run.finishedAt) !== ''),
   );
   const head = tableHead(['Digest', 'What it was', 'Size>', ...(hasAge ? ['Age'] : []), 'Why']);
   for (const [at, { repository, shown, isFolded }] of groups.entries()) {
@@ -125,7 +124,7 @@ function* rowsOf(
         code(digits(orphan.digest)),
         whatItWas(orphan, describe(orphan.digest), inventory),
         manifest === undefined ? '' : unbroken(size(contentBytes(manifest))),
-        ...(hasAge ? [aged(orphan, run.finishedAt)] : []),
+        ...(hasAge ? [unbroken(ageWords(orphan.age, run.finishedAt))] : []),
         unbroken(briefWhy(orphan.reason)),
       ];
       const after = isFolded && index === shown.length - 1 ? CLOSING : '';
@@ -148,13 +147,6 @@ function title(
     : `**${code(repository)}** (${numbers})\n\n`;
 }
 
-/** `pushed 3 days ago` */
-function aged({ age: known }: Orphan, now: number): string {
-  const old = age(known?.at, now);
-  const did = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
-  return old === undefined || known === undefined ? '' : unbroken(`${did[known.kind]} ${old} ago`);
-}
-
 function whatItWas(
   { digest, lastUse }: Orphan,
   description: Description,
@@ -164,25 +156,16 @@ function whatItWas(
     prose(label(description, true)),
     ...(lastUse === undefined ? [] : [lastUsed(lastUse)]),
   ].join(', ');
-  return built(versionOf(digest, inventory), lastUse?.tags).reduce(
-    (said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`),
-    facts,
-  );
+  return versionWords(versionOf(digest, inventory), lastUse?.tags)
+    .map(unbroken)
+    .reduce(
+      (said, fact) => (said.length + fact.length > MOST_FACTS ? said : `${said}, ${fact}`),
+      facts,
+    );
 }
 
 /** The row has two lines, so one tag must do, and no line ends within the date. */
 function lastUsed({ tags, until }: LastUse): string {
   const short = { tags: tags.map((tag) => printable(tag, TAG_LENGTH)), until };
   return whenUsed(short, 1).replace(/until .*$/, unbroken);
-}
-
-/** The version, unless a tag has said it already, and the revision, cut short as Git does. */
-function built({ version, revision }: Version, tags: readonly string[] = []): readonly string[] {
-  const commit = revision?.replace(/^([0-9a-f]{7})[0-9a-f]+$/, '$1');
-  return [
-    version !== undefined && !tags.includes(version) && `version ${code(version, TAG_LENGTH)}`,
-    commit !== undefined && `revision ${code(commit, TAG_LENGTH)}`,
-  ]
-    .filter((fact) => fact !== false)
-    .map(unbroken);
 }

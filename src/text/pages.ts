@@ -1,0 +1,33 @@
+/** The addresses of this project's pages, for messages. Pure. */
+import { codeIn } from './code.js';
+import { VERSION } from './version.js';
+
+const [major = ''] = VERSION.split('.');
+
+/** Where the pages and examples of the newest version with this major number are. */
+export const NEWEST_PAGES = `https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v${major}`;
+
+/**
+ * Where the pages are of the very version that runs, as GitHub's runner names it; those of the newest version elsewhere. A
+ * value of an odd form is not used: it would end up in a link.
+ *
+ * @param env `GITHUB_SERVER_URL`, `GITHUB_ACTION_REPOSITORY` and `GITHUB_ACTION_REF`
+ * @returns without a slash at the end
+ */
+export function pagesOf(env: Readonly<Record<string, string | undefined>>): string {
+  const server = env['GITHUB_SERVER_URL'] ?? 'https://github.com';
+  const repository = env['GITHUB_ACTION_REPOSITORY'] ?? '';
+  const ref = env['GITHUB_ACTION_REF'] ?? '';
+  const isWhole =
+    /^https?:\/\/[\w.-]+(?::\d+)?$/.test(server) &&
+    /^[\w.-]+\/[\w.-]+$/.test(repository) &&
+    /^[\w-][\w./-]*$/.test(ref) &&
+    !`/${repository}/${ref}/`.includes('/../');
+  return isWhole ? `${server}/${repository}/blob/${ref}` : NEWEST_PAGES;
+}
+
+/** The entry of docs/troubleshooting.md about the code that a message ends with; `undefined` where it has none. */
+export function helpLink(message: string, pages: string): string | undefined {
+  const code = codeIn(message);
+  return code === undefined ? undefined : `${pages}/docs/troubleshooting.md#${code}`;
+}
