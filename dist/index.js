@@ -65854,6 +65854,8 @@ function orphanReasons(inventory, graph, orphans) {
 /** Runs the reads of a survey, many at a time. A failure of the registry or the network becomes a gap. */
 
 
+/** For reads that nobody counts. */
+const UNTOLD = { expect: () => undefined, done: () => undefined };
 const MOST_GAPS = 10;
 class Attempts {
     #options;
@@ -67699,6 +67701,7 @@ function joined(first, later) {
 
 
 
+
 /**
  * Milliseconds. A tag that comes after a recheck may name what is deleted since. So the next recheck follows after this
  * time, or after this many times the duration of a recheck if that is longer (docs/how-it-decides.md).
@@ -67737,7 +67740,8 @@ class Sweep {
     constructor(survey, candidates, options) {
         this.#plan = survey.plan;
         this.#options = options;
-        this.#recheck = new Recheck(survey, candidates, options);
+        // The progress of a sweep counts orphans.
+        this.#recheck = new Recheck(survey, candidates, { ...options, progress: UNTOLD });
         const { repository } = survey.plan;
         this.#confirmation = new Confirmation({ ...options, repository, fates: this.#fates });
         this.#condemned = condemnedOf(survey);

@@ -77,7 +77,7 @@ it.each([
       const errors = run.log.split('\n').filter((line) => line.startsWith('::error::'));
       expect(errors).toHaveLength(1);
       expect(errors[0]).toContain(`registry-url is "${host}": this action doesn't serve ${name}`);
-      expect(errors[0]).toMatch(/\[registry-not-served\]$/);
+      expect(errors[0]).toMatch(/\[registry-not-served\] https:\S+#registry-not-served$/);
       expect(helperRan).toBe(false);
     });
     expect(sent).toBe(0);

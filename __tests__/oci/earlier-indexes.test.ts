@@ -76,7 +76,7 @@ const anyEntries = (maxLength: number) =>
 const anyIndent = fc.constantFrom(undefined, '  ', '\t');
 
 describe('the guesses of earlier indexes', () => {
-  it('have every index that was the last one with an entry appended, whatever the entries', () => {
+  it('have every index that was the last one with an entry appended, for any entries', () => {
     fc.assert(
       fc.property(anyEntries(MOST_GUESSES), anyIndent, (entries, indent) => {
         const [last = '', ...earlier] = history(entries, 'appended', indent).reverse();

@@ -6,7 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import { onRealGrounds } from '../support/scenes/real-grounds.js';
 import fc from 'fast-check';
 
 import type { Restorer } from '../../src/registry/registry.js';
@@ -17,14 +18,12 @@ import { send, type Destination } from '../support/clients/push.js';
 import { startMemoryRegistry } from '../support/servers/memory/registry.js';
 import { repositoryOf } from '../support/servers/memory/state.js';
 import { undoOf, withUndo, type Undo } from '../support/servers/memory/undo.js';
-import { describeWith } from '../support/servers/describe-with.js';
-import { present, realRegistries } from '../support/servers/real-registries.js';
+import { present } from '../support/servers/real-registries.js';
 import { builtEstates, runs } from '../support/builders/arbitraries.js';
 import { settle, type Built } from '../support/builders/random-estate.js';
 import {
   lookInto,
   memoryGround,
-  realGround,
   type Ground,
   type Look,
 } from '../support/scenes/estate-registry.js';
@@ -283,26 +282,15 @@ describe('a dry-run of a restore', () => {
     }
   });
 
-  for (const kind of realRegistries.filter((each) => each.name !== 'olareg')) {
-    describeWith(kind.name, kind.found, `on ${kind.name}`, () => {
-      let ground: Ground;
-      let n = 0;
-
-      beforeAll(async () => {
-        ground = await realGround(kind);
-      });
-
-      afterAll(() => ground.stop());
-
-      it('restore-promised: promises what the real run restores, and names what it can not', async () => {
-        await fc.assert(
-          fc.asyncProperty(losses(8), async (loss) => {
-            n += 1;
-            await expectPromise(ground, `team/app-${String(n)}`, loss);
-          }),
-          runs(10),
-        );
-      });
+  onRealGrounds((next) => {
+    it('restore-promised: promises what the real run restores, and names what it can not', async () => {
+      await fc.assert(
+        fc.asyncProperty(losses(8), async (loss) => {
+          const { ground, repository } = next();
+          await expectPromise(ground, repository, loss);
+        }),
+        runs(10),
+      );
     });
-  }
+  });
 });

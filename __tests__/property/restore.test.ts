@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { onRealGrounds } from '../support/scenes/real-grounds.js';
 import fc from 'fast-check';
 
 import { RequestFailure } from '../../src/http/message.js';
@@ -16,18 +17,16 @@ import { openBackup } from '../../src/run/backup/backup.js';
 import { readProtect } from '../../src/plan/protection.js';
 import { NO_PROTECTION } from '../support/builders/protections.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
-import { describeWith } from '../support/servers/describe-with.js';
 import type { Interceptor, SeenRequest } from '../support/servers/memory/script.js';
 import { repositoryOf } from '../support/servers/memory/state.js';
 import { undoOf, withUndo } from '../support/servers/memory/undo.js';
-import { present, realRegistries } from '../support/servers/real-registries.js';
+import { present } from '../support/servers/real-registries.js';
 import { builtEstates, changes, runs, type Timed } from '../support/builders/arbitraries.js';
 import { change, GRACE, settle, type Built } from '../support/builders/random-estate.js';
 import { faults, KINDS, type Fault } from '../support/scenes/faults.js';
 import {
   lookInto,
   memoryGround,
-  realGround,
   type Ground,
   type Look,
 } from '../support/scenes/estate-registry.js';
@@ -571,26 +570,15 @@ describe('a sweep and its restore', () => {
     }
   });
 
-  for (const kind of realRegistries.filter((each) => each.name !== 'olareg')) {
-    describeWith(kind.name, kind.found, `on ${kind.name}`, () => {
-      let ground: Ground;
-      let n = 0;
-
-      beforeAll(async () => {
-        ground = await realGround(kind);
-      });
-
-      afterAll(() => ground.stop());
-
-      it('restore-whole: give back every byte and every tag, through all faults', async () => {
-        await fc.assert(
-          fc.asyncProperty(cases(8), async (one) => {
-            n += 1;
-            await expectRestored(ground, `team/app-${String(n)}`, one);
-          }),
-          runs(10),
-        );
-      });
+  onRealGrounds((next) => {
+    it('restore-whole: give back every byte and every tag, through all faults', async () => {
+      await fc.assert(
+        fc.asyncProperty(cases(8), async (one) => {
+          const { ground, repository } = next();
+          await expectRestored(ground, repository, one);
+        }),
+        runs(10),
+      );
     });
-  }
+  });
 });

@@ -30,7 +30,7 @@ describe('the pages', () => {
     ['nothing', {}],
     ['a local action', { GITHUB_ACTION_REPOSITORY: '', GITHUB_ACTION_REF: '' }],
     ['no ref', { GITHUB_ACTION_REPOSITORY: 'acme/cleanup' }],
-    ['a server that is no address', { ...action, GITHUB_SERVER_URL: 'javascript:alert(1)' }],
+    ["a server that isn't an address", { ...action, GITHUB_SERVER_URL: 'javascript:alert(1)' }],
     ['a repository with markup', { ...action, GITHUB_ACTION_REPOSITORY: 'acme/x)[y](z' }],
     ['a ref with a space', { ...action, GITHUB_ACTION_REF: 'v1 ::error::x' }],
     ['a ref that climbs', { ...action, GITHUB_ACTION_REF: 'v1/../../x' }],

@@ -403,6 +403,24 @@ describe('the record of a known manifest', () => {
   });
 });
 
+describe('the last tags of a record', () => {
+  const both = recordOf(a, { tags: ['v1', 'v2'] });
+  const last = { ...both, lastTags: ['v2'] };
+  const tagged = (...tags: readonly string[]) =>
+    observe(surveyOf({ tags: Object.fromEntries(tags.map((tag) => [tag, a])) }));
+
+  it('are those that point at its manifest now', () => {
+    expect(after(both, tagged('v2'))).toEqual(last);
+    expect(after(last, tagged('v1', 'v2'))).toEqual(both);
+    expect(after(last, tagged('v3'))).toMatchObject({ tags: ['v1', 'v2', 'v3'], lastTags: ['v3'] });
+  });
+
+  it('stay when none points at it any more', () => {
+    const unused = observe(surveyOf({ tags: { v2: b }, untagged: [a] }));
+    expect(after(last, unused)).toMatchObject({ tags: ['v1', 'v2'], lastTags: ['v2'] });
+  });
+});
+
 describe('a forgotten record', () => {
   const droppable = new Set([a.digest]);
   const leaving = recordOf(a, { status: 'leaving', revision: 4 });

@@ -38,6 +38,14 @@ describe('the union of memories', () => {
     );
   });
 
+  it('has the last tags of the later one, and those of both where neither is', () => {
+    const [both, last] = [{ tags: ['v1', 'v2'] }, { tags: ['v1', 'v2'], lastTags: ['v2'] }];
+    expect(joined({ ...both, revision: 1 }, { ...last, revision: 2 })).toMatchObject(last);
+    expect(joined({ ...both, revision: 2 }, { ...last, revision: 1 }).lastTags).toBeUndefined();
+    expect(joined(both, last).lastTags).toBeUndefined();
+    expect(joined({ tags: ['v1'] }, { tags: ['v2'], revision: 1 })).toMatchObject(last);
+  });
+
   it('is commutative', () => {
     fc.assert(
       fc.property(memories, memories, (x, y) => {

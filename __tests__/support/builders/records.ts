@@ -45,10 +45,19 @@ export const fields: fc.Arbitrary<Omit<LedgerRecord, 'body'>> = fc
     status: fc.constantFrom<Status>('in-use', 'unused', 'leaving', 'deleted'),
     since: fc.nat({ max: 2 }),
     revision: fc.nat({ max: 2 }),
-    tags: fc.constantFrom(['v1'], ['v1', 'v2'], ['v2']),
+    tagged: fc.constantFrom(
+      { tags: ['v1'] },
+      { tags: ['v1', 'v2'] },
+      { tags: ['v1', 'v2'], lastTags: ['v2'] },
+      { tags: ['v2'] },
+    ),
     condemned: fc.constantFrom(undefined, 1, 2),
   })
-  .map(({ condemned, ...rest }) => (condemned === undefined ? rest : { ...rest, condemned }));
+  .map(({ condemned, tagged, ...rest }) => ({
+    ...rest,
+    ...tagged,
+    ...(condemned === undefined ? {} : { condemned }),
+  }));
 
 /** A memory of up to four manifests, the same four in every memory. */
 export const memories: fc.Arbitrary<Records> = fc

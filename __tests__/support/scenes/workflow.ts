@@ -10,6 +10,7 @@ import path from 'node:path';
 
 import { parse } from 'yaml';
 
+import { clockBehind } from '../clients/clock.js';
 import { runAction, type ActionRun } from '../clients/run-action.js';
 import { PASSWORD, USERNAME } from '../servers/docker-registry.js';
 import { present } from '../servers/real-registries.js';
@@ -133,7 +134,7 @@ function valueOf(expression: string, contexts: Contexts): string {
     .split('.')
     .reduce<unknown>((inner, key) => (inner as Contexts | undefined)?.[key], contexts);
   if (value !== undefined && typeof value !== 'string') {
-    throw new Error(`${expression} is no text`);
+    throw new Error(`${expression} isn't text`);
   }
   return value ?? '';
 }
@@ -272,10 +273,10 @@ async function runJob(
         download(here, workspace, given);
         return {};
       case 'registry-manifest-cleanup/registry-manifest-cleanup': {
-        const enter = `process.chdir(${JSON.stringify(workspace)});${clock(world.daysAgo ?? 0)}`;
+        const enter = `process.chdir(${JSON.stringify(workspace)});`;
         const run = await runAction(world.given?.(given) ?? given, {
           env: { DOCKER_CONFIG: config, RUNNER_TEMP: temp, ...world.env },
-          nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(enter)}`],
+          nodeArguments: clockBehind(world.daysAgo ?? 0, enter),
           ...(world.killer === undefined ? {} : { killer: world.killer }),
         });
         actions.push(run);
@@ -298,17 +299,6 @@ async function runJob(
     ([name, value]) => [name, fill(value, contexts)] as const,
   );
   return { result: state.hasFailed ? 'failure' : 'success', outputs: Object.fromEntries(outputs) };
-}
-
-/** A program that sets the clock of its process back. */
-function clock(daysAgo: number): string {
-  return `
-    const D = Date;
-    const now = () => D.now() - ${String(daysAgo * 86_400_000)};
-    globalThis.Date = class extends D {
-      constructor(...given) { super(...(given.length > 0 ? given : [now()])); }
-      static now() { return now(); }
-    };`;
 }
 
 /** As actions/upload-artifact has it: the content of a directory, or one file by its name. */

@@ -100,7 +100,7 @@ func attachByContainerRegistry(ctx context.Context, host, repository, subject, e
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), artifactType)
 	image, ok := mutate.Subject(mutate.Annotations(base, annotations(each)), *target).(gcr.Image)
 	if !ok {
-		return errors.New("an image with a subject is no image any more")
+		return errors.New("an image with a subject isn't an image any more")
 	}
 	digest, err := image.Digest()
 	if err != nil {
