@@ -35313,7 +35313,7 @@ const CODES = [
     'protect-files-unusable',
     'protection-empty',
     'protection-large',
-    /** a digest of `protect` was found nowhere */
+    /** an entry of `protect` was found nowhere */
     'protection-unmatched',
     'apply-plan-unusable',
     'docker-config-unusable',
@@ -59867,8 +59867,10 @@ function contentBytes(manifest) {
  * Bytes of the freed manifests and of the blobs that only they need, each digest once over the whole
  * run. Kept is what an inventory holds and what wasn't freed; a manifest that was gone already is
  * neither. Linear in the number of descriptors, in memory linear in the freed ones.
+ *
+ * @param isCounted which orphans would have to go, beside those that did
  */
-function freedBytes(run) {
+function freedBytes(run, isCounted = isFreed) {
     const repositories = repositoriesByName(run);
     // Parallel arrays behind one map: a third of the memory that an object per blob takes.
     const slots = new Map();
@@ -59878,7 +59880,7 @@ function freedBytes(run) {
         const judged = judge(repository);
         for (const { orphan, fate } of judged) {
             const manifest = repository.inventory.manifests.get(orphan.digest);
-            if (manifest === undefined || !isFreed(fate)) {
+            if (manifest === undefined || !isCounted(fate)) {
                 continue;
             }
             eachBlob(manifest, (digest, size) => {
@@ -59893,7 +59895,7 @@ function freedBytes(run) {
                 }
             });
         }
-        const gone = judged.filter(({ fate }) => isFreed(fate) || isGone(fate));
+        const gone = judged.filter(({ fate }) => isCounted(fate) || isFreed(fate) || isGone(fate));
         return new Set(gone.map(({ orphan }) => orphan.digest));
     });
     if (slots.size > 0) {
@@ -60053,6 +60055,7 @@ function countRun(run) {
         sums[key] = counts.reduce((all, one) => all + one[key], 0);
     }
     const bytes = freedBytes(run);
+    const refused = freedBytes(run, ({ kind }) => kind === 'refused');
     return {
         ...sums,
         repositories: run.repositories.length,
@@ -60075,6 +60078,9 @@ function countRun(run) {
         freedBytes: bytes.total,
         freedBytesAtMost: bytes.atMost,
         freedBytesByRepository: bytes.byRepository,
+        /** what the refused ones would free as well */
+        refusedBytes: refused.total,
+        refusedBytesByRepository: refused.byRepository,
     };
 }
 /** The orphans of a real run that are still there, without those that came into use. */
@@ -60836,7 +60842,7 @@ function orphansSection(run, sums) {
     return table(`### ${title}`, run, isFreed, sums.freedBytesByRepository);
 }
 /** Who has to approve their deletes wants to see them first. */
-function refusedOrphansSection(run) {
+function refusedOrphansSection(run, sums) {
     const { dryRun, planFile } = run.settings;
     const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
     const [title, what] = planFile === undefined
@@ -60846,7 +60852,7 @@ function refusedOrphansSection(run) {
             'These are in the plan as well, but a run without it deletes nothing in their repositories',
         ];
     const where = dryRun ? 'What would hold a real run back' : 'Problems';
-    return table(`### ${title}\n\n${what}: see "${where}".`, run, ({ kind }) => kind === 'refused');
+    return table(`### ${title}\n\n${what}: see "${where}".`, run, ({ kind }) => kind === 'refused', sums.refusedBytesByRepository);
 }
 /** So few that their cause, in the warnings, can be looked up one by one. */
 function undeletableOrphansSection(run) {
@@ -61279,7 +61285,8 @@ function result(run, sums) {
     }
     if (refused > 0 && refused === orphansFound && sums.withoutRights === 0) {
         const verb = run.settings.dryRun ? 'Would refuse' : 'Refused';
-        return `${verb} to delete ${count(refused, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+        const most = sums.freedBytesAtMost ? 'at most ' : '';
+        return `${verb} to delete ${count(refused, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}: ${most}${size(sums.refusedBytes)} ${run.settings.dryRun ? 'would stay' : 'stay'}`;
     }
     const [verb, some, others, will] = run.settings.dryRun
         ? ['Would delete', planned, refused, 'would']
@@ -61901,7 +61908,7 @@ function renderSummary(run, limitBytes) {
         refusalsSection(run, sums),
         repositoriesSection(run, sums),
         orphansSection(run, sums),
-        refusedOrphansSection(run),
+        refusedOrphansSection(run, sums),
         undeletableOrphansSection(run),
         digestsSection(run),
         pieSection(run, sums),
@@ -64770,7 +64777,8 @@ function runOf(done) {
         warnings: [
             ...(clocks.warning === undefined ? [] : [clocks.warning]),
             ...choice.warnings,
-            ...unused.map((name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`),
+            ...unused.map((name) => coded(`\`protect\` names \`${name}\`, which matches no repository of this registry, and so protects nothing. Check ` +
+                'it for a typo, or remove it', 'protection-unmatched')),
             ...(everyRepositoryScanned ? notFound(protection, surveys) : []),
         ],
         failures: [...(news?.failures ?? []), ...done.failures],

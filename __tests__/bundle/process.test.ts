@@ -5,6 +5,7 @@ import path from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 
+import { NEWEST_PAGES } from '../../src/text/pages.js';
 import { image } from '../support/builders/build.js';
 import { startMemoryRegistry, type MemoryRegistry } from '../support/servers/memory/registry.js';
 import { seed } from '../support/clients/push.js';
@@ -184,11 +185,18 @@ it('a run warns of digests in `protect` that the registry does not have, where i
   const whole = await runAction(inputs);
   expect(whole.exitCode).toBe(0);
   const warnings = ['team/ap', 'nest/**', 'nest/app'].map(
-    (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+    (name) =>
+      `\`protect\` names \`${name}\`, which matches no repository of this registry, and so protects nothing. Check it for a typo, or remove it`,
   );
-  expect([...whole.log.matchAll(/^::warning::(.*)$/gm)].map(([, said]) => said)).toEqual(warnings);
-  expect(whole.summary).toContain(`### Warnings (3)\n\n- ${warnings.join('\n- ')}\n`);
-  expect(whole.report).toMatchObject({ warnings });
+  const help = `${NEWEST_PAGES}/docs/troubleshooting.md#protection-unmatched`;
+  expect([...whole.log.matchAll(/^::warning::(.*)$/gm)].map(([, said]) => said)).toEqual(
+    warnings.map((warning) => `${warning} [protection-unmatched] ${help}`),
+  );
+  const listed = warnings.map((warning) => `- ${warning} [\`protection-unmatched\`](${help})\n`);
+  expect(whole.summary).toContain(`### Warnings (3)\n\n${listed.join('')}`);
+  expect(whole.report).toMatchObject({
+    warnings: warnings.map((warning) => `${warning} [protection-unmatched]`),
+  });
   // What an entry means may be in what was left out.
   const some = await runAction({ ...inputs, repositories: 'team/*' });
   expect(some.log).not.toContain('matches no repository');

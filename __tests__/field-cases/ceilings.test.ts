@@ -205,9 +205,9 @@ describe('twenty manifests right below the ceilings', () => {
         return { kind: 'answer', status: 200, headers, body: found.body };
       });
       const run = await clean({ heap: 320 });
-      expect(run.log).toContain(
-        'team/broken: 1 of 22 manifests deleted\n21 tags, 22 manifests read',
-      );
+      const done =
+        says === tooMany ? '0 of 22 manifests deleted, 1 gap' : '1 of 22 manifests deleted';
+      expect(run.log).toContain(`team/broken: ${done}\n21 tags, 22 manifests read`);
       expect(run.log).toMatch(says);
       expect(run.exitCode).toBe(says === tooMany ? 1 : 0);
       expect(manifestsOf('team/broken')).toEqual(says === tooMany ? everything : cleaned);

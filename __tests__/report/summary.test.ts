@@ -151,12 +151,18 @@ describe('the summary', () => {
       run([ended({ kept: [{ digest: d('x'), reason: { kind: 'tagged', tags: ['v1'] } }] }, ['x'])]),
     ],
     ['## No orphans among the 2 manifests that could be seen', blindDryRun()],
-    ['## Refused to delete 2 orphan manifests in 1 repository (with 1 problem)', run([held])],
+    [
+      '## Refused to delete 2 orphan manifests in 1 repository: 40 MB stay (with 1 problem)',
+      run([held]),
+    ],
     [
       '## Deleted 1 of 3 orphan manifests in 1 repository: 2 kB will be freed; refused to delete 2 (with 1 problem)',
       run([ended({ deleted: [d('x')] }, ['x']), held]),
     ],
-    ['## Would refuse to delete 2 orphan manifests in 1 repository', run([held], { dryRun: true })],
+    [
+      '## Would refuse to delete 2 orphan manifests in 1 repository: 40 MB would stay',
+      run([held], { dryRun: true }),
+    ],
     [
       '## Would delete none of 1 orphan manifest; the registry would refuse 1',
       run([refusing('b', 1, { kind: 'no-rights', why: 'no' })], { dryRun: true }),
@@ -644,9 +650,9 @@ describe('the summary', () => {
   const heldBy = (orphans: number, name = 'b') =>
     refusing(name, orphans, { kind: 'share', orphans, manifests: orphans, percent: 30 });
   it('folds a repository from 20 rows on, with its name and numbers in the line that unfolds it', () => {
-    const fold = '<details><summary><code>b</code> (20 manifests)</summary>';
+    const fold = '<details><summary><code>b</code> (20 manifests, 400 MB)</summary>';
     expect(renderSummary(run([heldBy(20)]))).toContain(fold);
-    expect(renderSummary(run([heldBy(19)]))).toContain('**`b`** (19 manifests)');
+    expect(renderSummary(run([heldBy(19)]))).toContain('**`b`** (19 manifests, 380 MB)');
   });
 
   it('folds all problems but the first 19, the worst', () => {
@@ -662,8 +668,8 @@ describe('the summary', () => {
 
   it('opens some 24 rows of tables, and folds the repositories after them', () => {
     const text = renderSummary(run(['a', 'b', 'c'].map((name) => heldBy(18, name))));
-    expect(text).toContain('**`a`** (18 manifests)');
-    expect(text).toContain('<details><summary><code>b</code> (18 manifests)</summary>');
+    expect(text).toContain('**`a`** (18 manifests, 360 MB)');
+    expect(text).toContain('<details><summary><code>b</code> (18 manifests, 360 MB)</summary>');
   });
 
   it('says what an orphan was: its last tags, its version and its revision', () => {

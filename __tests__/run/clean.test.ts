@@ -252,7 +252,8 @@ it('a run warns of what `protect` names and the registry does not have', async (
   const protection = { ...NO_PROTECTION, repositories: ['a', 'team/ap'] };
   const { warnings } = await run({ protection });
   expect(warnings).toEqual([
-    '`protect` names `team/ap`, which matches no repository of this registry',
+    '`protect` names `team/ap`, which matches no repository of this registry, and so protects nothing. Check it for a ' +
+      'typo, or remove it [protection-unmatched]',
   ]);
 });
 

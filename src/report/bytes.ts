@@ -3,7 +3,7 @@
  * claim, so every doubt is settled for the smaller number; nothing here may overstate.
  */
 import type { Manifest } from '../oci/manifest.js';
-import { isFreed, isGone, judge } from '../plan/fate.js';
+import { isFreed, isGone, judge, type Fate } from '../plan/fate.js';
 import { repositoriesByName, type Run } from '../run/run.js';
 
 interface FreedBytes {
@@ -49,8 +49,10 @@ export function contentBytes(manifest: Manifest): number {
  * Bytes of the freed manifests and of the blobs that only they need, each digest once over the whole
  * run. Kept is what an inventory holds and what wasn't freed; a manifest that was gone already is
  * neither. Linear in the number of descriptors, in memory linear in the freed ones.
+ *
+ * @param isCounted which orphans would have to go, beside those that did
  */
-export function freedBytes(run: Run): FreedBytes {
+export function freedBytes(run: Run, isCounted: (fate: Fate) => boolean = isFreed): FreedBytes {
   const repositories = repositoriesByName(run);
   // Parallel arrays behind one map: a third of the memory that an object per blob takes.
   const slots = new Map<string, number>();
@@ -60,7 +62,7 @@ export function freedBytes(run: Run): FreedBytes {
     const judged = judge(repository);
     for (const { orphan, fate } of judged) {
       const manifest = repository.inventory.manifests.get(orphan.digest);
-      if (manifest === undefined || !isFreed(fate)) {
+      if (manifest === undefined || !isCounted(fate)) {
         continue;
       }
       eachBlob(manifest, (digest, size) => {
@@ -74,7 +76,7 @@ export function freedBytes(run: Run): FreedBytes {
         }
       });
     }
-    const gone = judged.filter(({ fate }) => isFreed(fate) || isGone(fate));
+    const gone = judged.filter(({ fate }) => isCounted(fate) || isFreed(fate) || isGone(fate));
     return new Set(gone.map(({ orphan }) => orphan.digest));
   });
   if (slots.size > 0) {

@@ -34,7 +34,7 @@ export function renderSummary(run: Run, limitBytes?: number): string {
       refusalsSection(run, sums),
       repositoriesSection(run, sums),
       orphansSection(run, sums),
-      refusedOrphansSection(run),
+      refusedOrphansSection(run, sums),
       undeletableOrphansSection(run),
       digestsSection(run),
       pieSection(run, sums),

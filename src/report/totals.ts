@@ -84,6 +84,7 @@ function countRun(run: Run) {
     sums[key] = counts.reduce((all, one) => all + one[key], 0);
   }
   const bytes = freedBytes(run);
+  const refused = freedBytes(run, ({ kind }) => kind === 'refused');
   return {
     ...sums,
     repositories: run.repositories.length,
@@ -108,6 +109,9 @@ function countRun(run: Run) {
     freedBytes: bytes.total,
     freedBytesAtMost: bytes.atMost,
     freedBytesByRepository: bytes.byRepository,
+    /** what the refused ones would free as well */
+    refusedBytes: refused.total,
+    refusedBytesByRepository: refused.byRepository,
   };
 }
 

@@ -72,8 +72,12 @@ export function runOf(done: RunInput): Run {
     warnings: [
       ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
-      ...unused.map(
-        (name) => `\`protect\` names \`${name}\`, which matches no repository of this registry`,
+      ...unused.map((name) =>
+        coded(
+          `\`protect\` names \`${name}\`, which matches no repository of this registry, and so protects nothing. Check ` +
+            'it for a typo, or remove it',
+          'protection-unmatched',
+        ),
       ),
       ...(everyRepositoryScanned ? notFound(protection, surveys) : []),
     ],

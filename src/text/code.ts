@@ -11,7 +11,7 @@ export const CODES = [
   'protect-files-unusable',
   'protection-empty',
   'protection-large',
-  /** a digest of `protect` was found nowhere */
+  /** an entry of `protect` was found nowhere */
   'protection-unmatched',
   'apply-plan-unusable',
   'docker-config-unusable',

@@ -86,6 +86,7 @@ export async function runAction(
       child.once('error', reject);
       child.once('close', resolve);
     });
+    expectLinks(log);
     const report = await readFile(given['report-file'], 'utf8').catch(() => undefined);
     return {
       exitCode,
@@ -96,6 +97,15 @@ export async function runAction(
     };
   } finally {
     await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** In every run of every test, each warning and error leads to the docs. */
+function expectLinks(log: string): void {
+  const messages = log.match(/^::(?:warning|error)::.*$/gm) ?? [];
+  const bare = messages.filter((text) => !/\/docs\/troubleshooting\.md#[a-z-]+$/.test(text));
+  if (bare.length > 0) {
+    throw new Error(`messages without a link to the docs:\n${bare.join('\n')}`);
   }
 }
 

@@ -46,7 +46,8 @@ function result(run: Run, sums: Totals): string {
   }
   if (refused > 0 && refused === orphansFound && sums.withoutRights === 0) {
     const verb = run.settings.dryRun ? 'Would refuse' : 'Refused';
-    return `${verb} to delete ${count(refused, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}`;
+    const most = sums.freedBytesAtMost ? 'at most ' : '';
+    return `${verb} to delete ${count(refused, 'orphan manifest')} in ${count(sums.repositoriesWithOrphans, 'repository', 'repositories')}: ${most}${size(sums.refusedBytes)} ${run.settings.dryRun ? 'would stay' : 'stay'}`;
   }
   const [verb, some, others, will] = run.settings.dryRun
     ? ['Would delete', planned, refused, 'would']

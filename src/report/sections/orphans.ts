@@ -42,7 +42,7 @@ export function orphansSection(run: Run, sums: Totals): Section | undefined {
 }
 
 /** Who has to approve their deletes wants to see them first. */
-export function refusedOrphansSection(run: Run): Section | undefined {
+export function refusedOrphansSection(run: Run, sums: Totals): Section | undefined {
   const { dryRun, planFile } = run.settings;
   const real = dryRun ? 'What a real run would not delete' : 'What was found and not deleted';
   const [title, what] =
@@ -53,7 +53,12 @@ export function refusedOrphansSection(run: Run): Section | undefined {
           'These are in the plan as well, but a run without it deletes nothing in their repositories',
         ];
   const where = dryRun ? 'What would hold a real run back' : 'Problems';
-  return table(`### ${title}\n\n${what}: see "${where}".`, run, ({ kind }) => kind === 'refused');
+  return table(
+    `### ${title}\n\n${what}: see "${where}".`,
+    run,
+    ({ kind }) => kind === 'refused',
+    sums.refusedBytesByRepository,
+  );
 }
 
 /** So few that their cause, in the warnings, can be looked up one by one. */
