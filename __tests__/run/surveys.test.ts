@@ -117,6 +117,31 @@ describe('a manifest that an earlier run was about to delete', () => {
   });
 });
 
+describe('evidence: an old answer about a tag', () => {
+  it('makes the run red, though a manifest that was about to be deleted is in use', async () => {
+    setTag(app(), 'other', kept.digest);
+    await clean();
+    setTag(app(), 'latest', kept.digest);
+    registry.intercept(when(/^DELETE .*team\/app/, { kind: 'reset' }));
+    await clean();
+    setTag(app(), 'latest', orphan.digest);
+    let isOld = true;
+    registry.intercept(
+      when(/^HEAD .*team\/app\/manifests\/other/, () => {
+        const headers = { 'Docker-Content-Digest': kept.digest, Age: '30' };
+        return isOld ? { kind: 'answer', status: 200, headers } : undefined;
+      }),
+    );
+    const { green } = await clean({
+      onSleep: async () => {
+        isOld = false;
+      },
+    });
+    expect(green).toBe(false);
+    expect(has(orphan)).toBe(true);
+  });
+});
+
 describe('a manifest that an earlier run deleted and an index now lists', () => {
   beforeEach(async () => {
     await deleteOrphan();
