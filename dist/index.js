@@ -43533,6 +43533,10 @@ function inForm(schema, value) {
     const parsed = safeParse(schema, value, { abortEarly: true });
     return parsed.success ? parsed.output : undefined;
 }
+/** A field that is only shown or counted is dropped when it is malformed: it must not make the rest unreadable. */
+function lenient(schema) {
+    return fallback(optional(schema), undefined);
+}
 
 ;// CONCATENATED MODULE: external "node:child_process"
 const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
@@ -46269,41 +46273,10 @@ class RegistryError extends RequestFailure {
     }
 }
 
-;// CONCATENATED MODULE: ./src/oci/manifest.ts
-/**
- * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
- * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
- */
+;// CONCATENATED MODULE: ./src/oci/labels.ts
+/** The version of an image, as its builder wrote it into annotations and labels (image-spec annotations.md). */
 
 
-
-
-
-/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
-class ManifestError extends Error {
-    name = 'ManifestError';
-}
-const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
-    'client, or leave its repository out with `repositories`';
-/** The longest list there is, a fallback index of 4 MiB, holds some 14,000 referrers. */
-const MOST_DESCRIPTORS = 20_000;
-/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
-const MOST_VALUES = 150_000;
-const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
-    '`repositories`';
-const Size = pipe(dist_number(), safeInteger(), minValue(0));
-/** A field that is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
-const lenient = (schema) => fallback(optional(schema), undefined);
-/** A text that isn't a media type stays as it is, to be shown. */
-const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
-/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
-const Annotations = pipe(object({
-    'vnd.docker.reference.type': lenient(string()),
-    'vnd.docker.reference.digest': lenient(string()),
-}), transform((all) => {
-    const texts = Object.values(all);
-    return texts.some((text) => text !== undefined) ? all : undefined;
-}));
 const Label = lenient(pipe(string(), minLength(1), maxLength(100)));
 /** Of annotations, and of a config's labels (image-spec annotations.md). */
 const Labels = pipe(object({
@@ -46316,192 +46289,6 @@ const Labels = pipe(object({
         ? undefined
         : { ...(version !== undefined && { version }), ...(revision !== undefined && { revision }) };
 }));
-const DescriptorSchema = object({
-    mediaType: MediaType,
-    digest: string(),
-    size: fallback(Size, 0),
-    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
-    annotations: lenient(Annotations),
-    urls: lenient(array(string())),
-});
-/** Every entry of an index is read: one without a type may be a manifest all the same. */
-const manifest_EntrySchema = object({
-    ...DescriptorSchema.entries,
-    mediaType: fallback(MediaType, ''),
-});
-const common = {
-    mediaType: nullish(string()),
-    subject: nullish(object({ digest: string() })),
-    artifactType: lenient(string()),
-    annotations: lenient(Labels),
-};
-/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
- *  (CVE-2021-41190). */
-const ImageSchema = object({
-    ...common,
-    config: DescriptorSchema,
-    layers: nullish(array(DescriptorSchema), []),
-    manifests: optional(never()),
-});
-const IndexSchema = object({
-    ...common,
-    // Go writes an empty list as null. A body without a list may have its children elsewhere.
-    manifests: nullable(array(manifest_EntrySchema), []),
-    config: optional(never()),
-    layers: optional(never()),
-});
-/**
- * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
- * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
- * The last of several keys that are the same to the letter counts, for Go as for us; where Go adds the first one
- * to it, the last one alone does not fit its schema.
- */
-function otherwiseSpelt(keys) {
-    const exact = new Set(keys);
-    // Both flags together fold case as Go does.
-    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
-    return (value) => typeof value === 'object' &&
-        value !== null &&
-        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
-}
-const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
-const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
-function isOtherwiseSpelt(body) {
-    const { config, subject, layers, manifests } = body;
-    const descriptors = [config, subject, layers, manifests].flat();
-    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
-}
-function manifestDigest(text, role) {
-    if (!isDigest(text)) {
-        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
-    }
-    return text;
-}
-function parseBody(bytes) {
-    let body;
-    let text;
-    try {
-        checkJson(bytes, MOST_VALUES);
-        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-        body = JSON.parse(text);
-    }
-    catch (error) {
-        throw new ManifestError(error instanceof JsonLimitError
-            ? `its body ${error.message}${TOO_MUCH}`
-            : "its body isn't valid JSON");
-    }
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-        throw new ManifestError("its body isn't a JSON object");
-    }
-    return { text, body: body };
-}
-/** Most say no more than three things, and a large run keeps millions. */
-function descriptor(parsed) {
-    const { mediaType, digest, size, annotations, urls, platform } = parsed;
-    return [annotations, urls, platform].every((more) => more === undefined)
-        ? { mediaType, digest, size }
-        : { mediaType, digest, size, annotations, urls, platform };
-}
-/** The types that a server gives to bytes that it knows nothing about. Any other type counts. */
-const SAYS_NOTHING = new Set([
-    '',
-    'application/octet-stream',
-    'binary/octet-stream',
-    'application/x-octet-stream',
-    'application/unknown',
-    'application/json',
-    'text/json',
-    'text/plain',
-]);
-/**
- * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
- * other things have a `config`, too.
- */
-function typeOfShape({ schemaVersion, config, layers, manifests }) {
-    const isImage = Array.isArray(layers) && config !== undefined;
-    const type = Array.isArray(manifests) ? OCI_INDEX : isImage ? OCI_MANIFEST : '';
-    return schemaVersion === 2 ? type : '';
-}
-/**
- * Reads a manifest from the bytes of an answer.
- *
- * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
- *   nothing, the body decides: its `mediaType`, or else its shape
- * @param digest the digest of exactly these bytes, computed by the caller
- * @throws ManifestError when the bytes aren't a JSON object, are Docker schema 1, hold more than any manifest does,
- *   or name a child or subject by a digest that can't be verified
- */
-function readManifest(bytes, contentType, digest) {
-    const { text, body } = parseBody(bytes);
-    const { mediaType: said } = body;
-    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
-    const answered = mediaTypeOf(contentType);
-    const isUntyped = SAYS_NOTHING.has(answered);
-    // Go writes a media type that is not there as an empty one, or null.
-    const isSilent = (said ?? '') === '';
-    const told = isSilent ? typeOfShape(body) : own;
-    const mediaType = isUntyped && told !== '' ? told : answered;
-    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
-        throw new ManifestError(SCHEMA_1);
-    }
-    const base = { digest, mediaType, size: bytes.byteLength };
-    const agrees = isSilent || own === mediaType;
-    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
-        ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
-        : undefined;
-    return {
-        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
-        saysItsType: own !== '' && own === mediaType,
-        isUntyped,
-    };
-}
-/** As `readManifest`, where only the manifest matters. */
-function parseManifest(bytes, contentType, digest) {
-    return readManifest(bytes, contentType, digest).manifest;
-}
-/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
-function mentionsIn(text, body, digest) {
-    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
-    checkCount(all, 'mentions');
-    return all.filter((other) => other !== digest);
-}
-function checkCount(descriptors = [], what) {
-    if (descriptors.length > MOST_DESCRIPTORS) {
-        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
-    }
-}
-function readImage(body, base) {
-    const parsed = inForm(ImageSchema, body);
-    checkCount(parsed?.layers, 'layers');
-    return (parsed && {
-        ...base,
-        kind: 'image',
-        config: descriptor(parsed.config),
-        layers: parsed.layers.map(descriptor),
-        subject: subjectOf(parsed),
-        artifactType: parsed.artifactType,
-        ...(parsed.annotations && { labels: parsed.annotations }),
-    });
-}
-function readIndex(body, base) {
-    const parsed = inForm(IndexSchema, body);
-    checkCount(parsed?.manifests, 'entries');
-    const entries = parsed?.manifests.map(descriptor) ?? [];
-    return (parsed && {
-        ...base,
-        kind: 'index',
-        children: entries
-            .filter((entry) => isManifestType(entry.mediaType))
-            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
-        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
-        subject: subjectOf(parsed),
-        artifactType: parsed.artifactType,
-        ...(parsed.annotations && { labels: parsed.annotations }),
-    });
-}
-function subjectOf({ subject }) {
-    return subject ? manifestDigest(subject.digest, 'subject') : undefined;
-}
 
 ;// CONCATENATED MODULE: ./src/oci/image-config.ts
 /** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
@@ -46514,10 +46301,10 @@ const image_config_ConfigSchema = object({
     architecture: image_config_text,
     os: image_config_text,
     variant: image_config_text,
-    config: fallback(optional(object({ Labels: fallback(optional(Labels), undefined) })), undefined),
+    config: fallback(optional(object({ Labels: lenient(Labels) })), undefined),
 });
 /** History and labels of the largest images have a few thousand. */
-const image_config_MOST_VALUES = 150_000;
+const MOST_VALUES = 150_000;
 /**
  * A config that isn't one proves nothing. `created` is the time of the build, not of the
  * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
@@ -46525,7 +46312,7 @@ const image_config_MOST_VALUES = 150_000;
  * @throws JsonLimitError when it holds more than any config does
  */
 function factsOf(bytes) {
-    checkJson(bytes, image_config_MOST_VALUES);
+    checkJson(bytes, MOST_VALUES);
     const body = tryJson(new TextDecoder().decode(bytes));
     const { created, architecture, os, variant, config } = inForm(image_config_ConfigSchema, body) ?? {};
     const time = created === undefined ? Number.NaN : Date.parse(created);
@@ -47483,6 +47270,227 @@ function createDeleter(client, whyReferenced = () => undefined) {
             return 'gone';
         },
     };
+}
+
+;// CONCATENATED MODULE: ./src/oci/manifest.ts
+/**
+ * Manifests and descriptors, read from bytes that a registry sent. Nothing in them is trusted: a body
+ * that does not fit its media type becomes `unknown`, which is kept together with all it mentions.
+ */
+
+
+
+
+
+
+/** The body can't be taken for a manifest at all, so what it would have protected is not known. */
+class ManifestError extends Error {
+    name = 'ManifestError';
+}
+const SCHEMA_1 = "it is of Docker's old schema 1, whose digest can't be verified. Push the image again with a current " +
+    'client, or leave its repository out with `repositories`';
+/** The longest list there is, a fallback index of 4 MiB, holds some 14,000 referrers. */
+const MOST_DESCRIPTORS = 20_000;
+/** Lists, objects and commas: more than 4 MiB of the least descriptors with a platform hold. */
+const manifest_MOST_VALUES = 150_000;
+const TOO_MUCH = ', which no tool makes. If nobody needs it, delete it with another tool, or leave its repository out with ' +
+    '`repositories`';
+const Size = pipe(dist_number(), safeInteger(), minValue(0));
+/** A text that isn't a media type stays as it is, to be shown. */
+const MediaType = pipe(string(), transform((text) => mediaTypeOf(text) || text));
+/** The only ones that anything is read from: the rest would be most of what a large run keeps in memory. */
+const Annotations = pipe(object({
+    'vnd.docker.reference.type': lenient(string()),
+    'vnd.docker.reference.digest': lenient(string()),
+}), transform((all) => {
+    const texts = Object.values(all);
+    return texts.some((text) => text !== undefined) ? all : undefined;
+}));
+const DescriptorSchema = object({
+    mediaType: MediaType,
+    digest: string(),
+    size: fallback(Size, 0),
+    platform: lenient(object({ os: string(), architecture: string(), variant: lenient(string()) })),
+    annotations: lenient(Annotations),
+    urls: lenient(array(string())),
+});
+/** Every entry of an index is read: one without a type may be a manifest all the same. */
+const manifest_EntrySchema = object({
+    ...DescriptorSchema.entries,
+    mediaType: fallback(MediaType, ''),
+});
+const common = {
+    mediaType: nullish(string()),
+    subject: nullish(object({ digest: string() })),
+    artifactType: lenient(string()),
+    annotations: lenient(Labels),
+};
+/** `v.never()` on the other kind's fields: a body that is both an image and an index is neither
+ *  (CVE-2021-41190). */
+const ImageSchema = object({
+    ...common,
+    config: DescriptorSchema,
+    layers: nullish(array(DescriptorSchema), []),
+    manifests: optional(never()),
+});
+const IndexSchema = object({
+    ...common,
+    // Go writes an empty list as null. A body without a list may have its children elsewhere.
+    manifests: nullable(array(manifest_EntrySchema), []),
+    config: optional(never()),
+    layers: optional(never()),
+});
+/**
+ * Whether an object has one of these keys in other letters. Go, and with it most registries and clients,
+ * reads `Manifests`, and `manifeſts` too, as `manifests`: what they find there would be overlooked here.
+ * The last of several keys that are the same to the letter counts, for Go as for us; where Go adds the first one
+ * to it, the last one alone does not fit its schema.
+ */
+function otherwiseSpelt(keys) {
+    const exact = new Set(keys);
+    // Both flags together fold case as Go does.
+    const folded = new RegExp(`^(?:${keys.join('|')})$`, 'iu');
+    return (value) => typeof value === 'object' &&
+        value !== null &&
+        Object.keys(value).some((key) => !exact.has(key) && folded.test(key));
+}
+const isBodyOtherwiseSpelt = otherwiseSpelt(['schemaVersion', ...Object.keys(IndexSchema.entries)]);
+const isDescriptorOtherwiseSpelt = otherwiseSpelt(Object.keys(DescriptorSchema.entries));
+function isOtherwiseSpelt(body) {
+    const { config, subject, layers, manifests } = body;
+    const descriptors = [config, subject, layers, manifests].flat();
+    return isBodyOtherwiseSpelt(body) || descriptors.some(isDescriptorOtherwiseSpelt);
+}
+function manifestDigest(text, role) {
+    if (!isDigest(text)) {
+        throw new ManifestError(`its ${role} has a digest of an algorithm that can't be verified`);
+    }
+    return text;
+}
+function parseBody(bytes) {
+    let body;
+    let text;
+    try {
+        checkJson(bytes, manifest_MOST_VALUES);
+        text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+        body = JSON.parse(text);
+    }
+    catch (error) {
+        throw new ManifestError(error instanceof JsonLimitError
+            ? `its body ${error.message}${TOO_MUCH}`
+            : "its body isn't valid JSON");
+    }
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+        throw new ManifestError("its body isn't a JSON object");
+    }
+    return { text, body: body };
+}
+/** Most say no more than three things, and a large run keeps millions. */
+function descriptor(parsed) {
+    const { mediaType, digest, size, annotations, urls, platform } = parsed;
+    return [annotations, urls, platform].every((more) => more === undefined)
+        ? { mediaType, digest, size }
+        : { mediaType, digest, size, annotations, urls, platform };
+}
+/** The types that a server gives to bytes that it knows nothing about. Any other type counts. */
+const SAYS_NOTHING = new Set([
+    '',
+    'application/octet-stream',
+    'binary/octet-stream',
+    'application/x-octet-stream',
+    'application/unknown',
+    'application/json',
+    'text/json',
+    'text/plain',
+]);
+/**
+ * By its shape, a body without a `mediaType`, which only OCI's may lack. Config and layers both, or manifests:
+ * other things have a `config`, too.
+ */
+function typeOfShape({ schemaVersion, config, layers, manifests }) {
+    const isImage = Array.isArray(layers) && config !== undefined;
+    const type = Array.isArray(manifests) ? OCI_INDEX : isImage ? OCI_MANIFEST : '';
+    return schemaVersion === 2 ? type : '';
+}
+/**
+ * Reads a manifest from the bytes of an answer.
+ *
+ * @param contentType the answer's Content-Type, with which the body's own `mediaType` has to agree. Where it says
+ *   nothing, the body decides: its `mediaType`, or else its shape
+ * @param digest the digest of exactly these bytes, computed by the caller
+ * @throws ManifestError when the bytes aren't a JSON object, are Docker schema 1, hold more than any manifest does,
+ *   or name a child or subject by a digest that can't be verified
+ */
+function readManifest(bytes, contentType, digest) {
+    const { text, body } = parseBody(bytes);
+    const { mediaType: said } = body;
+    const own = typeof said === 'string' ? mediaTypeOf(said) : '';
+    const answered = mediaTypeOf(contentType);
+    const isUntyped = SAYS_NOTHING.has(answered);
+    // Go writes a media type that is not there as an empty one, or null.
+    const isSilent = (said ?? '') === '';
+    const told = isSilent ? typeOfShape(body) : own;
+    const mediaType = isUntyped && told !== '' ? told : answered;
+    if (isSchema1Type(mediaType) || body['schemaVersion'] === 1) {
+        throw new ManifestError(SCHEMA_1);
+    }
+    const base = { digest, mediaType, size: bytes.byteLength };
+    const agrees = isSilent || own === mediaType;
+    const manifest = isManifestType(mediaType) && agrees && !isOtherwiseSpelt(body)
+        ? (isIndexType(mediaType) ? readIndex : readImage)(body, base)
+        : undefined;
+    return {
+        manifest: manifest ?? { ...base, kind: 'unknown', mentions: mentionsIn(text, body, digest) },
+        saysItsType: own !== '' && own === mediaType,
+        isUntyped,
+    };
+}
+/** As `readManifest`, where only the manifest matters. */
+function parseManifest(bytes, contentType, digest) {
+    return readManifest(bytes, contentType, digest).manifest;
+}
+/** Escapes such as \u003a hide a digest from the raw text, duplicate keys from the parsed one. */
+function mentionsIn(text, body, digest) {
+    const all = digestsIn(text.includes('\\') ? `${text}\n${JSON.stringify(body)}` : text);
+    checkCount(all, 'mentions');
+    return all.filter((other) => other !== digest);
+}
+function checkCount(descriptors = [], what) {
+    if (descriptors.length > MOST_DESCRIPTORS) {
+        throw new ManifestError(`it has more than ${String(MOST_DESCRIPTORS)} ${what}${TOO_MUCH}`);
+    }
+}
+function readImage(body, base) {
+    const parsed = inForm(ImageSchema, body);
+    checkCount(parsed?.layers, 'layers');
+    return (parsed && {
+        ...base,
+        kind: 'image',
+        config: descriptor(parsed.config),
+        layers: parsed.layers.map(descriptor),
+        subject: subjectOf(parsed),
+        artifactType: parsed.artifactType,
+        ...(parsed.annotations && { labels: parsed.annotations }),
+    });
+}
+function readIndex(body, base) {
+    const parsed = inForm(IndexSchema, body);
+    checkCount(parsed?.manifests, 'entries');
+    const entries = parsed?.manifests.map(descriptor) ?? [];
+    return (parsed && {
+        ...base,
+        kind: 'index',
+        children: entries
+            .filter((entry) => isManifestType(entry.mediaType))
+            .map((entry) => ({ ...entry, digest: manifestDigest(entry.digest, 'child') })),
+        others: entries.filter((entry) => !isManifestType(entry.mediaType)),
+        subject: subjectOf(parsed),
+        artifactType: parsed.artifactType,
+        ...(parsed.annotations && { labels: parsed.annotations }),
+    });
+}
+function subjectOf({ subject }) {
+    return subject ? manifestDigest(subject.digest, 'subject') : undefined;
 }
 
 ;// CONCATENATED MODULE: ./src/registry/distribution/manifests.ts
@@ -65388,6 +65396,57 @@ function repair_triesFor(broken, deleted, done) {
         .slice(0, repair_MOST_TRIES);
 }
 
+;// CONCATENATED MODULE: ./src/plan/waits.ts
+
+
+/**
+ * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
+ * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
+ * a tag is a change (docs/adr/0009).
+ */
+function recentUseOf(digest, { past, listing }, { now, unusedFor }) {
+    const use = lastUseOf(past.get(digest), now);
+    const times = [use?.until, listing?.get(digest)?.changedAt].filter((time) => time !== undefined);
+    const since = Math.max(...times);
+    return since > now - unusedFor
+        ? { kind: 'recently-used', since, tags: use?.tags ?? [] }
+        : undefined;
+}
+/**
+ * Why a manifest is too young to be judged, if it is. When it was pushed, the registry's list tells best. One that a run
+ * saw in use was pushed completely. For another that a run saw, the first look is the age that is sure. What no run saw
+ * has only its config.
+ */
+function youthOf(digest, { past, listing }, births, { now, gracePeriod }) {
+    const before = listing?.get(digest)?.pushedAt === undefined ? past.get(digest) : undefined;
+    if (before !== undefined && tellsAge(before)) {
+        const { everInUse, firstSeen } = before;
+        return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
+    }
+    const created = births(digest);
+    return created !== undefined && created > now - gracePeriod
+        ? { kind: 'young', created }
+        : undefined;
+}
+/**
+ * Whether the ledger tells the age. It doesn't for a manifest that was old enough before, by its config, and could not
+ * be deleted or was gone for a while; nor for one that was deleted and came back, perhaps with a push that is not over.
+ */
+function tellsAge({ everInUse, status }) {
+    return everInUse || (status !== 'leaving' && status !== 'deleted');
+}
+/** @param birth as `birthsIn` gives it */
+function ageOf(digest, { listing, past }, birth, now) {
+    const [pushed, seen] = [listing?.get(digest)?.pushedAt, past.get(digest)?.firstSeen];
+    if (pushed !== undefined) {
+        return { kind: 'pushed', at: pushed };
+    }
+    if (birth !== undefined && tellsTime(birth, now)) {
+        return { kind: 'built', at: birth };
+    }
+    return seen === undefined ? undefined : { kind: 'first-seen', at: seen };
+}
+
 ;// CONCATENATED MODULE: ./src/plan/births.ts
 
 /**
@@ -65746,41 +65805,6 @@ function findRoots(inventory, graph, policy) {
     return roots;
 }
 /**
- * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
- * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
- * a tag is a change (docs/adr/0009).
- */
-function recentUseOf(digest, { past, listing }, { now, unusedFor }) {
-    const use = lastUseOf(past.get(digest), now);
-    const times = [use?.until, listing?.get(digest)?.changedAt].filter((time) => time !== undefined);
-    const since = Math.max(...times);
-    return since > now - unusedFor
-        ? { kind: 'recently-used', since, tags: use?.tags ?? [] }
-        : undefined;
-}
-/**
- * Why a manifest is too young to be judged, if it is. When it was pushed, the registry's list tells best. One that a run saw in use was pushed completely. Of
- * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
- */
-function youthOf(digest, { past, listing }, births, { now, gracePeriod }) {
-    const before = listing?.get(digest)?.pushedAt === undefined ? past.get(digest) : undefined;
-    if (before !== undefined && tellsAge(before)) {
-        const { everInUse, firstSeen } = before;
-        return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
-    }
-    const created = births(digest);
-    return created !== undefined && created > now - gracePeriod
-        ? { kind: 'young', created }
-        : undefined;
-}
-/**
- * Whether the ledger tells the age. It doesn't for a manifest that was old enough before, by its config, and could not
- * be deleted or was gone for a while; nor for one that was deleted and came back, perhaps with a push that is not over.
- */
-function tellsAge({ everInUse, status }) {
-    return everInUse || (status !== 'leaving' && status !== 'deleted');
-}
-/**
  * The images whose config has to be read before this plan can be believed: the possible orphans, also those
  * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
  * tells enough for the grace period does not tell which of several is the newest.
@@ -65818,16 +65842,6 @@ function describeOrphans(inventory, graph, unreached, now) {
         lastUse: lastUseOf(inventory.past.get(digest), now),
         after,
     }));
-}
-function ageOf(digest, { listing, past }, birth, now) {
-    const [pushed, seen] = [listing?.get(digest)?.pushedAt, past.get(digest)?.firstSeen];
-    if (pushed !== undefined) {
-        return { kind: 'pushed', at: pushed };
-    }
-    if (birth !== undefined && tellsTime(birth, now)) {
-        return { kind: 'built', at: birth };
-    }
-    return seen === undefined ? undefined : { kind: 'first-seen', at: seen };
 }
 function orphanReasons(inventory, graph, orphans) {
     const { manifests } = inventory;
@@ -66857,7 +66871,9 @@ async function surveyAll(repositories, { survey, candidates, memory, pusher, isA
         const known = recollection && { ...recollection, past: pastOf(recollection) };
         const read = () => surveyRepository(repository, candidates(repository), survey, known);
         let one = await read();
-        if (pusher !== undefined && isContested(one, recollection, policy.now)) {
+        // A gap makes the run red and stops its deletes here. Another look must not hide it.
+        const isWhole = one.inventory.gaps.length === 0;
+        if (pusher !== undefined && isWhole && isContested(one, recollection, policy.now)) {
             await clock.sleep(LATE_DELETE, stop);
             one = await read();
         }

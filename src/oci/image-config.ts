@@ -1,8 +1,9 @@
 /** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
 import * as v from 'valibot';
 
-import { checkJson, inForm, tryJson } from './json.js';
-import { Labels, type Platform, type Version } from './manifest.js';
+import { checkJson, inForm, tryJson, lenient } from './json.js';
+import { Labels, type Version } from './labels.js';
+import type { Platform } from './manifest.js';
 
 export interface ImageFacts {
   /** epoch milliseconds; absent when the config has no usable `created` */
@@ -18,10 +19,7 @@ const ConfigSchema = v.object({
   architecture: text,
   os: text,
   variant: text,
-  config: v.fallback(
-    v.optional(v.object({ Labels: v.fallback(v.optional(Labels), undefined) })),
-    undefined,
-  ),
+  config: v.fallback(v.optional(v.object({ Labels: lenient(Labels) })), undefined),
 });
 
 /** History and labels of the largest images have a few thousand. */

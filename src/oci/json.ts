@@ -128,3 +128,10 @@ export function inForm<T>(schema: v.GenericSchema<unknown, T>, value: unknown): 
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   return parsed.success ? parsed.output : undefined;
 }
+
+/** A field that is only shown or counted is dropped when it is malformed: it must not make the rest unreadable. */
+export function lenient<T>(
+  schema: v.GenericSchema<unknown, T>,
+): v.SchemaWithFallback<v.OptionalSchema<v.GenericSchema<unknown, T>, undefined>, undefined> {
+  return v.fallback(v.optional(schema), undefined);
+}

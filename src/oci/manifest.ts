@@ -5,7 +5,8 @@
 import * as v from 'valibot';
 
 import { digestsIn, isDigest, type Digest } from './digest.js';
-import { JsonLimitError, checkJson, inForm } from './json.js';
+import { JsonLimitError, checkJson, inForm, lenient } from './json.js';
+import { Labels, type Version } from './labels.js';
 import { isIndexType, isManifestType, isSchema1Type, mediaTypeOf } from './media-types.js';
 import { OCI_INDEX, OCI_MANIFEST } from './media-types.js';
 
@@ -13,12 +14,6 @@ export interface Platform {
   readonly os: string;
   readonly architecture: string;
   readonly variant?: string;
-}
-
-/** What the one who built an image says of it. Shown, and nothing else. */
-export interface Version {
-  readonly version?: string;
-  readonly revision?: string;
 }
 
 /** A descriptor of a blob or manifest. `digest` of a blob may be of any algorithm: it's only a key. */
@@ -98,10 +93,6 @@ const TOO_MUCH =
   '`repositories`';
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** A field that is only shown or counted is dropped when it is malformed; it can't make a manifest unreadable. */
-const lenient = <T>(schema: v.GenericSchema<unknown, T>) =>
-  v.fallback(v.optional(schema), undefined);
-
 /** A text that isn't a media type stays as it is, to be shown. */
 const MediaType = v.pipe(
   v.string(),
@@ -117,23 +108,6 @@ const Annotations = v.pipe(
   v.transform((all) => {
     const texts: (string | undefined)[] = Object.values(all);
     return texts.some((text) => text !== undefined) ? all : undefined;
-  }),
-);
-
-const Label = lenient(v.pipe(v.string(), v.minLength(1), v.maxLength(100)));
-
-/** Of annotations, and of a config's labels (image-spec annotations.md). */
-export const Labels = v.pipe(
-  v.object({
-    'org.opencontainers.image.version': Label,
-    'org.opencontainers.image.revision': Label,
-  }),
-  v.transform((all): Version | undefined => {
-    const version = all['org.opencontainers.image.version'];
-    const revision = all['org.opencontainers.image.revision'];
-    return version === undefined && revision === undefined
-      ? undefined
-      : { ...(version !== undefined && { version }), ...(revision !== undefined && { revision }) };
   }),
 );
 

@@ -1,10 +1,11 @@
 /** For each manifest of an inventory: keep or delete, and the reason. */
 import { lastUseOf, type LastUse, type Past } from './past.js';
+import { ageOf, recentUseOf, tellsAge, youthOf, type Age, type Waits } from './waits.js';
 import type { Digest } from '../oci/digest.js';
 import type { ImageManifest } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { protectionIn, type Protection } from './protection.js';
-import { birthsIn, datedBy, type Births } from './births.js';
+import { birthsIn, datedBy } from './births.js';
 import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory } from './inventory.js';
@@ -13,7 +14,6 @@ import { blobsOf, layersIn } from './naming.js';
 import { newestOf } from './newest.js';
 import { deletionOrder } from './order.js';
 import type { DeleteReason, KeepReason } from './reasons.js';
-import { tellsTime } from '../text/words.js';
 
 export interface Kept {
   readonly digest: Digest;
@@ -30,13 +30,6 @@ export interface Orphan {
   readonly after: readonly Digest[];
 }
 
-/** The oldest thing that is known of a manifest, in epoch milliseconds. It is for people, and decides nothing. */
-export interface Age {
-  /** by the registry's list, by its config or that of what it contains or describes, or by the ledger */
-  readonly kind: 'pushed' | 'built' | 'first-seen';
-  readonly at: number;
-}
-
 export interface Plan {
   readonly repository: string;
   /** sorted by digest */
@@ -45,19 +38,13 @@ export interface Plan {
   readonly orphans: readonly Orphan[];
 }
 
-export interface Policy {
-  /** milliseconds; a manifest known to be younger is kept. 0 switches the question off */
-  readonly gracePeriod: number;
-  /** milliseconds; a manifest that is known to have been in use is kept until it was unused for so long. 0 switches that off */
-  readonly unusedFor: number;
+export interface Policy extends Waits {
   readonly danglingReferrers: 'keep' | 'delete';
   /** so many of the newest orphans are kept, with what they reach */
   readonly keepUntagged: number;
   readonly protection: Protection;
   /** by repository, all that may be deleted there; absent: all orphans may be */
   readonly approved?: ReadonlyMap<string, ReadonlySet<Digest>>;
-  /** epoch milliseconds: the time that ages are measured against, the same for the whole run */
-  readonly now: number;
 }
 
 /**
@@ -204,53 +191,6 @@ function findRoots(inventory: Inventory, graph: Graph, policy: Policy): Roots {
 }
 
 /**
- * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
- * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
- * a tag is a change (docs/adr/0009).
- */
-function recentUseOf(
-  digest: Digest,
-  { past, listing }: Inventory,
-  { now, unusedFor }: Policy,
-): KeepReason | undefined {
-  const use = lastUseOf(past.get(digest), now);
-  const times = [use?.until, listing?.get(digest)?.changedAt].filter((time) => time !== undefined);
-  const since = Math.max(...times);
-  return since > now - unusedFor
-    ? { kind: 'recently-used', since, tags: use?.tags ?? [] }
-    : undefined;
-}
-
-/**
- * Why a manifest is too young to be judged, if it is. When it was pushed, the registry's list tells best. One that a run saw in use was pushed completely. Of
- * another that a run saw, that is the age which is sure; of what no run saw, only its config tells.
- */
-function youthOf(
-  digest: Digest,
-  { past, listing }: Inventory,
-  births: Births,
-  { now, gracePeriod }: Policy,
-): KeepReason | undefined {
-  const before = listing?.get(digest)?.pushedAt === undefined ? past.get(digest) : undefined;
-  if (before !== undefined && tellsAge(before)) {
-    const { everInUse, firstSeen } = before;
-    return !everInUse && firstSeen > now - gracePeriod ? { kind: 'new', firstSeen } : undefined;
-  }
-  const created = births(digest);
-  return created !== undefined && created > now - gracePeriod
-    ? { kind: 'young', created }
-    : undefined;
-}
-
-/**
- * Whether the ledger tells the age. It doesn't for a manifest that was old enough before, by its config, and could not
- * be deleted or was gone for a while; nor for one that was deleted and came back, perhaps with a push that is not over.
- */
-function tellsAge({ everInUse, status }: Past): boolean {
-  return everInUse || (status !== 'leaving' && status !== 'deleted');
-}
-
-/**
  * The images whose config has to be read before this plan can be believed: the possible orphans, also those
  * that stay as the newest of them, and what they contain. Empty when ages don't matter or are all known. What
  * tells enough for the grace period does not tell which of several is the newest.
@@ -296,22 +236,6 @@ function describeOrphans(
     lastUse: lastUseOf(inventory.past.get(digest), now),
     after,
   }));
-}
-
-function ageOf(
-  digest: Digest,
-  { listing, past }: Pick<Inventory, 'listing' | 'past'>,
-  birth: number | undefined,
-  now: number,
-): Age | undefined {
-  const [pushed, seen] = [listing?.get(digest)?.pushedAt, past.get(digest)?.firstSeen];
-  if (pushed !== undefined) {
-    return { kind: 'pushed', at: pushed };
-  }
-  if (birth !== undefined && tellsTime(birth, now)) {
-    return { kind: 'built', at: birth };
-  }
-  return seen === undefined ? undefined : { kind: 'first-seen', at: seen };
 }
 
 function orphanReasons(

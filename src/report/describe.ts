@@ -4,13 +4,13 @@
  * anything. Strings in it come from the registry: escape labels before printing.
  */
 import type { Inventory } from '../plan/inventory.js';
+import type { Version } from '../oci/labels.js';
 import { isDigest, type Digest } from '../oci/digest.js';
 import type {
   ImageManifest,
   IndexManifest,
   ManifestDescriptor,
   Platform,
-  Version,
 } from '../oci/manifest.js';
 import { isImageConfigType } from '../oci/media-types.js';
 import { compare } from '../plan/graph.js';

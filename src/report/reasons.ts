@@ -4,7 +4,7 @@
  */
 import type { DeleteReason, KeepReason } from '../plan/reasons.js';
 import type { LastUse } from '../plan/past.js';
-import type { Age } from '../plan/plan.js';
+import type { Age } from '../plan/waits.js';
 import type { Digest } from '../oci/digest.js';
 import { PROTECT, type Protector } from '../plan/protection.js';
 import type { RunSettings } from '../run/settings.js';
