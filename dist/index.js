@@ -61416,17 +61416,16 @@ function headlineSection(run, sums) {
 
 
 
-const EXAMPLES = 1;
 function keptManifestsSection(run) {
     const groups = new Map();
     const add = (kind, repository, digest, reason) => {
-        const group = groups.get(kind) ?? { total: 0, examples: [] };
+        const example = { repository, digest, reason };
+        const group = groups.get(kind) ?? { total: 0, example };
         groups.set(kind, group);
         group.total += 1;
-        if (group.examples.length < EXAMPLES) {
-            const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
-            const name = code(`${repository}@${digits(digest)}`);
-            group.examples.push(detail === '' ? name : `${name} (${detail})`);
+        // A person knows an image by its tags, and not by a part of it, which has none.
+        if (hasTags(example) && !hasTags(group.example)) {
+            group.example = example;
         }
     };
     for (const repository of repositoriesByName(run)) {
@@ -61457,13 +61456,24 @@ function keptManifestsSection(run) {
         ...UNTAGGED_KINDS.map((kind) => [kind, reasons_whyKept(kind, run.settings)]),
     ];
     const rows = words.flatMap(([kind, why]) => {
-        const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
-        const more = total > examples.length ? ', …' : '';
-        return total === 0 ? [] : [row([why, number(total), examples.join(', ') + more])];
+        const group = groups.get(kind);
+        if (group === undefined) {
+            return [];
+        }
+        const more = group.total > 1 ? ', …' : '';
+        return [row([why, number(group.total), exampleWords(group.example, run.finishedAt) + more])];
     });
     return {
         before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
     };
+}
+function hasTags({ reason }) {
+    return reason?.kind === 'recently-used' && reason.tags.length > 0;
+}
+function exampleWords({ repository, digest, reason }, now) {
+    const name = code(`${repository}@${digits(digest)}`);
+    const detail = reason === undefined ? '' : keptDetail(reason, now);
+    return detail === '' ? name : `${name} (${detail})`;
 }
 
 ;// CONCATENATED MODULE: ./src/report/sections/notices.ts

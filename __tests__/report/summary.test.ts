@@ -704,6 +704,25 @@ describe('the summary', () => {
     );
   });
 
+  it.each([
+    ['first', 0],
+    ['in the middle', 1],
+    ['last', 2],
+  ])(
+    'gives an image with its last tags as the example of what was in use, if it comes %s',
+    (_, at) => {
+      const keep = ['a', 'b', 'c'].map((name, index) => ({
+        digest: d(name),
+        reason: { kind: 'recently-used', since: NOW, tags: index === at ? ['v1'] : [] } as const,
+      }));
+      const text = renderSummary(
+        run([{ inventory: inventory('a'), plan: plan('a', { keep }), ...outcome(), warnings: [] }]),
+      );
+      expect(text).toContain('| 3 | `a@');
+      expect(text).toContain('(was `v1` until 23 Nov 2026), … |');
+    },
+  );
+
   it('has no column of ages where none is known', () => {
     const text = renderSummary(run([ended({ deleted: [d('x')] }, ['x'])]));
     expect(text).toContain('| Digest | What it was | Size | Why |');

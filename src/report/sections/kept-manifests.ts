@@ -8,26 +8,31 @@ import { keptDetail, UNTAGGED_KINDS, whyKept, type UntaggedKind } from '../reaso
 import { repositoriesByName, type Run } from '../../run/run.js';
 import { digits, number } from '../../text/words.js';
 
-const EXAMPLES = 1;
-
 /** The reason of the plan, or what became of an orphan. */
 type Kind = UntaggedKind | 'kept' | 'with-undeletable' | 'restored';
 
+interface Example {
+  readonly repository: string;
+  readonly digest: Digest;
+  /** Nothing where another section tells it. */
+  readonly reason: KeepReason | undefined;
+}
+
 interface Group {
   total: number;
-  readonly examples: string[];
+  example: Example;
 }
 
 export function keptManifestsSection(run: Run): Section | undefined {
   const groups = new Map<Kind, Group>();
   const add = (kind: Kind, repository: string, digest: Digest, reason?: KeepReason) => {
-    const group = groups.get(kind) ?? { total: 0, examples: [] };
+    const example = { repository, digest, reason };
+    const group = groups.get(kind) ?? { total: 0, example };
     groups.set(kind, group);
     group.total += 1;
-    if (group.examples.length < EXAMPLES) {
-      const detail = reason === undefined ? '' : keptDetail(reason, run.finishedAt);
-      const name = code(`${repository}@${digits(digest)}`);
-      group.examples.push(detail === '' ? name : `${name} (${detail})`);
+    // A person knows an image by its tags, and not by a part of it, which has none.
+    if (hasTags(example) && !hasTags(group.example)) {
+      group.example = example;
     }
   };
   for (const repository of repositoriesByName(run)) {
@@ -57,11 +62,24 @@ export function keptManifestsSection(run: Run): Section | undefined {
     ...UNTAGGED_KINDS.map((kind) => [kind, whyKept(kind, run.settings)] as const),
   ];
   const rows = words.flatMap(([kind, why]) => {
-    const { total, examples } = groups.get(kind) ?? { total: 0, examples: [] };
-    const more = total > examples.length ? ', …' : '';
-    return total === 0 ? [] : [row([why, number(total), examples.join(', ') + more])];
+    const group = groups.get(kind);
+    if (group === undefined) {
+      return [];
+    }
+    const more = group.total > 1 ? ', …' : '';
+    return [row([why, number(group.total), exampleWords(group.example, run.finishedAt) + more])];
   });
   return {
     before: `### Why untagged manifests were kept\n\n${tableHead(['Why', 'Manifests>', 'For example'])}${rows.join('')}`,
   };
+}
+
+function hasTags({ reason }: Example): boolean {
+  return reason?.kind === 'recently-used' && reason.tags.length > 0;
+}
+
+function exampleWords({ repository, digest, reason }: Example, now: number): string {
+  const name = code(`${repository}@${digits(digest)}`);
+  const detail = reason === undefined ? '' : keptDetail(reason, now);
+  return detail === '' ? name : `${name} (${detail})`;
 }
