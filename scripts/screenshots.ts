@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
 import { CASES } from './screenshots/cases.js';
-import { findChromium, look } from './screenshots/page.js';
+import { findChromium, measure, takePicture } from './screenshots/page.js';
 
 /** The width of a run's page on GitHub, and that of a phone. */
 const WIDTHS = [1_012, 390];
@@ -21,17 +21,18 @@ if (chromium === undefined) {
   throw new Error('Chromium is missing: install it, on Debian with `apt-get install chromium`');
 }
 await mkdir(directory, { recursive: true });
-for (const [name, markdown] of Object.entries(CASES)) {
-  for (const [at, width] of WIDTHS.entries()) {
-    const suffix = at === 0 ? '' : `-${String(width)}`;
-    const isShown = elsewhere !== undefined || (at === 0 && IN_DOCS.has(name));
-    const picture = {
-      file: path.join(directory, `summary-${name}${suffix}.png`),
-      mostHeight: elsewhere === undefined ? DOCS_HEIGHT : Infinity,
-    };
-    const { height, lines } = await look(chromium, markdown, width, isShown ? picture : undefined);
+for (const [at, width] of WIDTHS.entries()) {
+  const measured = await measure(chromium, Object.values(CASES), width);
+  for (const [index, [name, markdown]] of Object.entries(CASES).entries()) {
+    const { height = 0, lines = 0 } = measured[index] ?? {};
     process.stdout.write(
       `${name} at ${String(width)}: ${String(height)} pixels, rows of at most ${String(lines)} lines\n`,
     );
+    if (elsewhere !== undefined || (at === 0 && IN_DOCS.has(name))) {
+      const suffix = at === 0 ? '' : `-${String(width)}`;
+      const file = path.join(directory, `summary-${name}${suffix}.png`);
+      const shown = elsewhere === undefined ? Math.min(height, DOCS_HEIGHT) : height;
+      await takePicture(chromium, markdown, width, shown, file);
+    }
   }
 }

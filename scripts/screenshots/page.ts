@@ -1,6 +1,6 @@
 /**
- * A summary as GitHub shows it: its Markdown as HTML with GitHub's stylesheet and Mermaid's drawings, in a headless
- * Chromium that measures it and takes its picture.
+ * Summaries as GitHub shows them: their Markdown as HTML with GitHub's stylesheet and Mermaid's drawings, in a headless
+ * Chromium that measures them and takes their pictures.
  */
 import { marked } from 'marked';
 import { execFile } from 'node:child_process';
@@ -19,7 +19,7 @@ const LEAST_WINDOW = 500;
 const MOST_TIME = 60_000;
 
 export interface Measured {
-  /** of the whole page with its folds closed, in pixels */
+  /** of the whole summary with its folds closed, in pixels */
   readonly height: number;
   /** of the tallest row of all tables, with the folds open */
   readonly lines: number;
@@ -41,63 +41,92 @@ export async function findChromium(): Promise<string | undefined> {
 }
 
 /**
+ * The summaries stand one below the other on one page, because Chromium takes longer to start than to draw.
+ *
  * @param width of the page, in pixels
- * @param picture a PNG to write, cut off at a height in pixels
+ * @returns what was measured of each, in their order
  * @throws when Chromium ends with an error, or draws nothing in time
  */
-export async function look(
+export async function measure(
   chromium: string,
-  markdown: string,
+  summaries: readonly string[],
   width: number,
-  picture?: { readonly file: string; readonly mostHeight: number },
-): Promise<Measured> {
+): Promise<Measured[]> {
+  const html = await draw(chromium, summaries, width, 1_000, '--dump-dom');
+  const found = [...html.matchAll(/ data-measured="([^"]*)"/g)];
+  if (found.length < summaries.length) {
+    throw new Error('the page was not drawn in time');
+  }
+  return found.map(([, text = '']) => JSON.parse(decodeURIComponent(text)) as Measured);
+}
+
+/**
+ * @param width of the page, in pixels
+ * @param height where the picture is cut off, in pixels
+ * @param file the PNG to write
+ * @throws when Chromium ends with an error
+ */
+export async function takePicture(
+  chromium: string,
+  summary: string,
+  width: number,
+  height: number,
+  file: string,
+): Promise<void> {
+  await draw(chromium, [summary], width, height, `--screenshot=${path.resolve(file)}`);
+}
+
+/** @returns what Chromium printed */
+async function draw(
+  chromium: string,
+  summaries: readonly string[],
+  width: number,
+  height: number,
+  action: string,
+): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'summary-'));
   try {
     const file = path.join(directory, 'summary.html');
-    await writeFile(file, await page(markdown, width));
-    const start = (size: string, ...more: string[]) => [
-      '--headless=new',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--hide-scrollbars',
-      '--allow-file-access-from-files',
-      '--virtual-time-budget=10000',
-      `--user-data-dir=${path.join(directory, 'profile')}`,
-      `--window-size=${size}`,
-      ...more,
-      pathToFileURL(file).href,
-    ];
-    const limits = { timeout: MOST_TIME, maxBuffer: 64 * 1024 * 1024 };
-    const window = Math.max(width, LEAST_WINDOW);
-    const { stdout } = await run(chromium, start(`${String(window)},1000`, '--dump-dom'), limits);
-    const found = /data-measured="([^"]*)"/.exec(stdout)?.[1];
-    if (found === undefined) {
-      throw new Error('the page was not drawn in time');
-    }
-    const measured = JSON.parse(decodeURIComponent(found)) as Measured;
-    if (picture !== undefined) {
-      const height = Math.min(measured.height, picture.mostHeight);
-      const size = `${String(window)},${String(height)}`;
-      await run(chromium, start(size, `--screenshot=${path.resolve(picture.file)}`), limits);
-    }
-    return measured;
+    await writeFile(file, await page(summaries, width));
+    const { stdout } = await run(
+      chromium,
+      [
+        '--headless=new',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--hide-scrollbars',
+        '--allow-file-access-from-files',
+        '--virtual-time-budget=10000',
+        `--user-data-dir=${path.join(directory, 'profile')}`,
+        `--window-size=${String(Math.max(width, LEAST_WINDOW))},${String(height)}`,
+        action,
+        pathToFileURL(file).href,
+      ],
+      { timeout: MOST_TIME, maxBuffer: 64 * 1024 * 1024 },
+    );
+    return stdout;
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
-async function page(markdown: string, width: number): Promise<string> {
+async function page(summaries: readonly string[], width: number): Promise<string> {
   const css = await readFile(resolve('github-markdown-css/github-markdown-light.css'), 'utf8');
   const mermaid = pathToFileURL(resolve('mermaid/dist/mermaid.min.js')).href;
+  const articles = await Promise.all(
+    summaries.map(async (summary) => {
+      const html = alerts(await marked(summary, { gfm: true }));
+      return `<article class="markdown-body">${html}</article>\n`;
+    }),
+  );
   return `<!doctype html>
 <meta charset="utf-8">
 <style>${css}
 body { margin: 0; background: white }
 article { box-sizing: border-box; width: ${String(width)}px; padding: 24px }
 </style>
-<article class="markdown-body">${alerts(await marked(markdown, { gfm: true }))}</article>
-<script src="${mermaid}"></script>
-<script>(${measure.toString()})()</script>
+${articles.join('')}<script src="${mermaid}"></script>
+<script>(${measureArticles.toString()})()</script>
 `;
 }
 
@@ -111,7 +140,7 @@ function alerts(html: string): string {
 
 /* Runs in the browser, where TypeScript's settings for Node know nothing. */
 /* eslint-disable @typescript-eslint/no-unsafe-assignment, @typescript-eslint/no-unsafe-call, @typescript-eslint/no-unsafe-member-access, @typescript-eslint/no-unsafe-argument, @typescript-eslint/no-explicit-any */
-async function measure(): Promise<void> {
+async function measureArticles(): Promise<void> {
   const { document, mermaid, getComputedStyle } = globalThis as any;
   for (const block of document.querySelectorAll('code.language-mermaid')) {
     block.parentElement.className = 'mermaid';
@@ -119,29 +148,33 @@ async function measure(): Promise<void> {
   }
   mermaid.initialize({ startOnLoad: false });
   await mermaid.run();
-  const article = document.querySelector('article');
-  const height = Math.ceil(article.getBoundingClientRect().height);
+  const articles = [...document.querySelectorAll('article')];
   const folds = [...document.querySelectorAll('details')];
+  // Each fold that opens has the whole page laid out again: so all are measured closed first, and then all open.
+  const heights = articles.map((article) => Math.ceil(article.getBoundingClientRect().height));
   for (const fold of folds) {
     fold.open = true;
   }
-  let lines = 0;
-  let tallest = '';
-  for (const cell of document.querySelectorAll('td')) {
-    const style = getComputedStyle(cell);
-    const inner =
-      cell.clientHeight -
-      Number.parseFloat(style.paddingTop) -
-      Number.parseFloat(style.paddingBottom);
-    const found = Math.round(inner / Number.parseFloat(style.lineHeight));
-    if (found > lines) {
-      lines = found;
-      tallest = cell.parentElement.textContent;
+  for (const [at, article] of articles.entries()) {
+    let lines = 0;
+    let tallest = '';
+    for (const cell of article.querySelectorAll('td')) {
+      const style = getComputedStyle(cell);
+      const inner =
+        cell.clientHeight -
+        Number.parseFloat(style.paddingTop) -
+        Number.parseFloat(style.paddingBottom);
+      const found = Math.round(inner / Number.parseFloat(style.lineHeight));
+      if (found > lines) {
+        lines = found;
+        tallest = cell.parentElement.textContent;
+      }
     }
+    const measured = { height: heights[at], lines, tallest };
+    article.dataset.measured = encodeURIComponent(JSON.stringify(measured));
   }
   for (const fold of folds) {
     fold.open = false;
   }
-  article.dataset.measured = encodeURIComponent(JSON.stringify({ height, lines, tallest }));
 }
 /* eslint-enable */
