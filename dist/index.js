@@ -60733,7 +60733,7 @@ function briefWhy(reason) {
 /** In the order of the summary: what its reader may want to act on comes first. */
 const WHY_KEPT = {
     gap: "nothing refers to it, but something in its repository couldn't be read",
-    young: 'built within the grace period of %s',
+    young: 'pushed or built within the grace period of %s',
     new: 'first seen within the grace period of %s, and never in use',
     'recently-used': 'in use until less than %s ago (`unused-for`)',
     protected: 'protected by `protect` or `protect-files`',
@@ -60767,20 +60767,24 @@ function whenUsed({ tags, until }, most = MOST_LAST_TAGS) {
 const AGES = { pushed: 'pushed', built: 'built', 'first-seen': 'seen' };
 /** `pushed 3 days ago`; empty where nothing is known that can be true. */
 function ageWords(known, now) {
-    const old = age(known?.at, now);
-    return old === undefined || known === undefined ? '' : `${AGES[known.kind]} ${old} ago`;
+    if (known === undefined) {
+        return '';
+    }
+    const when = ago(known.at, now);
+    return when === '' ? '' : `${AGES[known.kind]} ${when}`;
+}
+/** Empty for a time that can't be true. */
+function ago(time, now) {
+    const old = age(time, now);
+    return old === undefined ? '' : `${old} ago`;
 }
 /** The detail that is particular to one manifest of such a group, or nothing. */
 function keptDetail(reason, now) {
-    const ago = (what, time) => {
-        const old = age(time, now);
-        return old === undefined ? '' : `${what} ${old} ago`;
-    };
     switch (reason.kind) {
         case 'young':
-            return ago('built', reason.created);
+            return ago(reason.created, now);
         case 'new':
-            return ago('first seen', reason.firstSeen);
+            return ago(reason.firstSeen, now);
         case 'recently-used':
             return whenUsed({ tags: reason.tags, until: reason.since });
         case 'protected':

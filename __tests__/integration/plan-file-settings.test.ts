@@ -66,7 +66,7 @@ describe('plan-exact: a run that carries out a plan (in memory)', () => {
       },
     ]);
     expect(planSection(run)).toContain(
-      'built within the grace period of 7 days (built 3 days ago)',
+      'pushed or built within the grace period of 7 days (3 days ago)',
     );
     expect(manifestsIn(registry)).toEqual(new Set([image('current'), young].map(of)));
   });

@@ -226,7 +226,7 @@ function ways(): Record<string, Way> {
           content: incomplete,
           why: 'kept',
           reason: { kind: 'young', created: FRESH },
-          words: 'built within the grace period of 1 day',
+          words: 'pushed or built within the grace period of 1 day',
         },
         {
           content: present(incomplete.children[1]),

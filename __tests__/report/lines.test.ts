@@ -50,7 +50,7 @@ it('the log of a repository tells what became of each orphan, and what could not
     `deleted ${d('deleted')} ${what}`,
     `already gone: ${d('gone')} ${what}`,
     `kept, tagged meanwhile: ${d('spared')} ${what}`,
-    `kept, built within the grace period of 1 day: ${d('saved')} ${what}`,
+    `kept, pushed or built within the grace period of 1 day: ${d('saved')} ${what}`,
     `could not delete (it answered 500) ${d('failed')} ${what}`,
     `not deleted (called off) ${d('skipped')} ${what}`,
     `deleted and restored, because a push began to use it meanwhile: ${d('healed')} ${what}`,

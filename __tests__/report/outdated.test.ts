@@ -65,7 +65,7 @@ describe('the rest of a plan', () => {
     [{ kind: 'protected', by: [PROTECT] }, 'protected by `protect`'],
     [
       { kind: 'young', created: NOW - HOUR },
-      'built within the grace period of 1 day (built 1 hour ago)',
+      'pushed or built within the grace period of 1 day (1 hour ago)',
     ],
     [{ kind: 'recent' }, 'one of the newest orphans, which `keep-untagged` keeps'],
     [{ kind: 'child', of: d('s') }, `part of a kept index (of ${short})`],

@@ -25,10 +25,10 @@ describe('the detail of one manifest', () => {
   const tag = `sha256-${'0123456789abcdef'.repeat(4)}.sig`;
 
   it.each<[KeepReason, string]>([
-    [{ kind: 'young', created: NOW - 3 * HOUR }, 'built 3 hours ago'],
+    [{ kind: 'young', created: NOW - 3 * HOUR }, '3 hours ago'],
     [{ kind: 'young', created: NOW + HOUR }, ''],
-    [{ kind: 'new', firstSeen: NOW - HOUR / 2 }, 'first seen under an hour ago'],
-    [{ kind: 'new', firstSeen: NOW - 3 * DAY }, 'first seen 3 days ago'],
+    [{ kind: 'new', firstSeen: NOW - HOUR / 2 }, 'under an hour ago'],
+    [{ kind: 'new', firstSeen: NOW - 3 * DAY }, '3 days ago'],
     // By the clock of a machine that is ahead.
     [{ kind: 'new', firstSeen: NOW + HOUR }, ''],
     [
