@@ -150,7 +150,7 @@ async function measureArticles(): Promise<void> {
   await mermaid.run();
   const articles = [...document.querySelectorAll('article')];
   const folds = [...document.querySelectorAll('details')];
-  // Each fold that opens has the whole page laid out again: so all are measured closed first, and then all open.
+  // The browser lays out the whole page again when a fold opens. So all heights are read before the first one does.
   const heights = articles.map((article) => Math.ceil(article.getBoundingClientRect().height));
   for (const fold of folds) {
     fold.open = true;

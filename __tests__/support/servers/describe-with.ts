@@ -7,7 +7,14 @@ import { describe } from '@jest/globals';
 /** `found` is what the search for the program gave; undefined skips the tests. */
 export function describeWith(
   program:
-    'docker-registry' | 'distribution-3' | 'olareg' | 'skopeo' | 'gcrane' | 'attach' | 'node24',
+    | 'docker-registry'
+    | 'distribution-3'
+    | 'olareg'
+    | 'skopeo'
+    | 'gcrane'
+    | 'attach'
+    | 'node24'
+    | 'chromium',
   found: unknown,
   title: string,
   tests: () => void,
