@@ -45703,8 +45703,8 @@ const [major = ''] = version_VERSION.split('.');
 /** Where the pages and examples of the newest version with this major number are. */
 const NEWEST_PAGES = `https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v${major}`;
 /**
- * Where the pages are of the very version that runs, as GitHub's runner names it; those of the newest version elsewhere. A
- * value of an odd form is not used: it would end up in a link.
+ * Where the pages of the version that runs are, as GitHub's runner names it; elsewhere those of the newest version. A
+ * value that doesn't look right is not used, because it would end up in a link.
  *
  * @param env `GITHUB_SERVER_URL`, `GITHUB_ACTION_REPOSITORY` and `GITHUB_ACTION_REF`
  * @returns without a slash at the end
@@ -45719,10 +45719,17 @@ function pagesOf(env) {
         !`/${repository}/${ref}/`.includes('/../');
     return isWhole ? `${server}/${repository}/blob/${ref}` : NEWEST_PAGES;
 }
+/**
+ * @param path from the project's root, with the anchor
+ * @param pages as `pagesOf` gives it
+ */
+function pageLink(path, pages = NEWEST_PAGES) {
+    return `${pages}/${path}`;
+}
 /** The entry of docs/troubleshooting.md about the code that a message ends with; `undefined` where it has none. */
 function helpLink(message, pages) {
     const code = codeIn(message);
-    return code === undefined ? undefined : `${pages}/docs/troubleshooting.md#${code}`;
+    return code === undefined ? undefined : pageLink(`docs/troubleshooting.md#${code}`, pages);
 }
 
 ;// CONCATENATED MODULE: ./src/text/markdown.ts
@@ -45789,7 +45796,7 @@ function prose(text, length = PROSE_LENGTH) {
 /**
  * A message as `prose`, whose code is a link.
  *
- * @param pages where the docs are
+ * @param pages where the docs are, as `pagesOf` gives it
  */
 function linkedMessage(message, pages) {
     const [found, link] = [codeIn(message), helpLink(message, pages)];
@@ -60400,7 +60407,6 @@ function* folded(rows, openFirst, what) {
 
 
 
-
 /** A longer list is folded. */
 const OPEN_ROWS = 19;
 const BY_SERVER = ' by the registry itself';
@@ -60508,7 +60514,7 @@ function renderRestore(run) {
     });
     return fit([
         { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
-        section('Problems', found.map((problem) => `- ${linkedMessage(problem, run.pages ?? NEWEST_PAGES)}\n`), 'problem'),
+        section('Problems', found.map((problem) => `- ${linkedMessage(problem, run.pages)}\n`), 'problem'),
         section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),
         section(`Tags that ${run.dryRun ? 'would be' : 'were'} set again`, tags, 'tag'),
     ]);
@@ -61056,7 +61062,7 @@ function explanationsSection(run, sums) {
             : `\`unused-for\` (${duration(unusedFor)}) protects what was in use before: it stays until it was out of use for that long.${neverSeen}`,
     ].filter((point) => point !== false);
     return {
-        before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${run.pages ?? NEWEST_PAGES}/docs/how-it-decides.md) says more.\n`,
+        before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${pageLink('docs/how-it-decides.md', run.pages)}) says more.\n`,
     };
 }
 
@@ -61069,7 +61075,7 @@ function explanationsSection(run, sums) {
 
 
 
-const LISTING = '/docs/finding-orphans.md#a-listing-of-the-storage';
+const LISTING = 'docs/finding-orphans.md#a-listing-of-the-storage';
 const first_run_STORAGE = '/var/lib/registry';
 const FILE = 'manifests.txt';
 /** Markdown of several paragraphs, without a heading; `undefined` if the run needs none. */
@@ -61078,7 +61084,6 @@ function firstRunHint(run) {
         return undefined;
     }
     const { host } = run.settings.registry;
-    const pages = run.pages ?? NEWEST_PAGES;
     const seen = count(totals(run).manifests, 'manifest');
     return `**This run could see only ${seen}, and most of what lost its tag before it is not among them.** To find the rest, list what the storage of ${code(host)} holds, on the registry's own machine:
 
@@ -61094,13 +61099,13 @@ digests-file: ${FILE}
 dry-run: true
 \`\`\`
 
-[Finding orphans](${pages}${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${pages}/examples/first-cleanup.yml) is a workflow that does all of it.`;
+[Finding orphans](${pageLink(LISTING, run.pages)}) has the commands for ssh and for buckets. [first-cleanup.yml](${pageLink('examples/first-cleanup.yml', run.pages)}) is a workflow that does all of it.`;
 }
 /** The same for the log, in one line of plain text. */
 function firstRunNote(run) {
     return isBlind(run)
         ? `this run could not see most of what lost its tag before it. List the storage on the machine of ${run.settings.registry.host} ` +
-            `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${run.pages ?? NEWEST_PAGES}${LISTING}`
+            `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${pageLink(LISTING, run.pages)}`
         : undefined;
 }
 /** Whether the run read something, and nothing told it of manifests without a tag. */
@@ -61427,7 +61432,7 @@ function keptManifestsSection(run) {
         const group = groups.get(kind) ?? { total: 0, example };
         groups.set(kind, group);
         group.total += 1;
-        // A person knows an image by its tags, and not by a part of it, which has none.
+        // People know an image by its tags. A part of it has none.
         if (hasTags(example) && !hasTags(group.example)) {
             group.example = example;
         }
@@ -61488,17 +61493,15 @@ function exampleWords({ repository, digest, reason }, now) {
 
 
 
-
 /** Of a longer list, the rest is folded. */
 const notices_OPEN_ROWS = 19;
 function problemsSection(run) {
     const found = problems(run);
-    const pages = run.pages ?? NEWEST_PAGES;
     const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
     const nothing = unread === 0
         ? ''
         : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
-    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem, pages)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
+    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem, run.pages)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
 }
 function named({ kind, repository, what }, pages) {
     const message = linkedMessage(what, pages);
@@ -61512,10 +61515,10 @@ function refusalsSection(run, sums) {
     const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
         ? ''
         : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
-    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal, run.pages ?? NEWEST_PAGES)}\n`), 'reason');
+    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal, run.pages)}\n`), 'reason');
 }
 function warningsSection(run) {
-    const said = (warning) => linkedMessage(warning, run.pages ?? NEWEST_PAGES);
+    const said = (warning) => linkedMessage(warning, run.pages);
     const found = [
         ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${said(warning)}\n`),
         ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${said(warning)}\n`)),
@@ -65414,9 +65417,9 @@ function repair_triesFor(broken, deleted, done) {
 
 
 /**
- * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
- * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
- * a tag is a change (docs/adr/0009).
+ * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find
+ * it unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed,
+ * losing a tag is a change (docs/adr/0009).
  */
 function recentUseOf(digest, { past, listing }, { now, unusedFor }) {
     const use = lastUseOf(past.get(digest), now);
@@ -65891,7 +65894,7 @@ function orphanReasons(inventory, graph, orphans) {
 
 
 /** For reads that nobody counts. */
-const UNTOLD = { expect: () => undefined, done: () => undefined };
+const NO_PROGRESS = { expect: () => undefined, done: () => undefined };
 const MOST_GAPS = 10;
 class Attempts {
     #options;
@@ -67779,7 +67782,7 @@ class Sweep {
         this.#plan = survey.plan;
         this.#options = options;
         // The progress of a sweep counts orphans.
-        this.#recheck = new Recheck(survey, candidates, { ...options, progress: UNTOLD });
+        this.#recheck = new Recheck(survey, candidates, { ...options, progress: NO_PROGRESS });
         const { repository } = survey.plan;
         this.#confirmation = new Confirmation({ ...options, repository, fates: this.#fates });
         this.#condemned = condemnedOf(survey);

@@ -1,4 +1,7 @@
-/** How long a manifest has been there, and out of use: the two waits before it may be deleted, and its age for people. Pure. */
+/**
+ * How long a manifest has been there, and out of use: the two waits before it may be deleted, and its age for people.
+ * Pure.
+ */
 import type { Births } from './births.js';
 import type { Inventory } from './inventory.js';
 import { lastUseOf, type Past } from './past.js';
@@ -17,9 +20,9 @@ export interface Waits {
 }
 
 /**
- * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find it
- * unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed, losing
- * a tag is a change (docs/adr/0009).
+ * Whether a manifest was in use until a short while ago, or may have been. Two looks that are so far apart have to find
+ * it unused, so the look that is the first to do so is not enough. Where the registry tells when a manifest last changed,
+ * losing a tag is a change (docs/adr/0009).
  */
 export function recentUseOf(
   digest: Digest,

@@ -3,12 +3,12 @@
  * registries that can't list untagged manifests, as long as neither the ledger nor an input names any.
  */
 import { code } from '../text/markdown.js';
-import { NEWEST_PAGES } from '../text/pages.js';
+import { pageLink } from '../text/pages.js';
 import { count } from '../text/words.js';
 import type { Run } from '../run/run.js';
 import { totals } from './totals.js';
 
-const LISTING = '/docs/finding-orphans.md#a-listing-of-the-storage';
+const LISTING = 'docs/finding-orphans.md#a-listing-of-the-storage';
 const STORAGE = '/var/lib/registry';
 const FILE = 'manifests.txt';
 
@@ -18,7 +18,6 @@ export function firstRunHint(run: Run): string | undefined {
     return undefined;
   }
   const { host } = run.settings.registry;
-  const pages = run.pages ?? NEWEST_PAGES;
   const seen = count(totals(run).manifests, 'manifest');
   return `**This run could see only ${seen}, and most of what lost its tag before it is not among them.** To find the rest, list what the storage of ${code(host)} holds, on the registry's own machine:
 
@@ -34,14 +33,14 @@ digests-file: ${FILE}
 dry-run: true
 \`\`\`
 
-[Finding orphans](${pages}${LISTING}) has the commands for ssh and for buckets. [first-cleanup.yml](${pages}/examples/first-cleanup.yml) is a workflow that does all of it.`;
+[Finding orphans](${pageLink(LISTING, run.pages)}) has the commands for ssh and for buckets. [first-cleanup.yml](${pageLink('examples/first-cleanup.yml', run.pages)}) is a workflow that does all of it.`;
 }
 
 /** The same for the log, in one line of plain text. */
 export function firstRunNote(run: Run): string | undefined {
   return isBlind(run)
     ? `this run could not see most of what lost its tag before it. List the storage on the machine of ${run.settings.registry.host} ` +
-        `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${run.pages ?? NEWEST_PAGES}${LISTING}`
+        `(${command(run)}), and give the list to a dry-run (digests-file: ${FILE}): ${pageLink(LISTING, run.pages)}`
     : undefined;
 }
 

@@ -6,7 +6,6 @@ import { SENTENCE } from './problems.js';
 import { partOf } from './totals.js';
 import { list } from './sections/list.js';
 import { code, linkedMessage, prose } from '../text/markdown.js';
-import { NEWEST_PAGES } from '../text/pages.js';
 import { coded } from '../text/code.js';
 import { count, number } from '../text/words.js';
 
@@ -141,7 +140,7 @@ export function renderRestore(run: RestoreRun): string {
     { before: `## ${restoreHeadline(run)}\n\n${notes.join('\n\n')}\n` },
     section(
       'Problems',
-      found.map((problem) => `- ${linkedMessage(problem, run.pages ?? NEWEST_PAGES)}\n`),
+      found.map((problem) => `- ${linkedMessage(problem, run.pages)}\n`),
       'problem',
     ),
     section(`Manifests that ${run.dryRun ? 'would come' : 'came'} back`, manifests, 'manifest'),

@@ -13,7 +13,7 @@ export interface Progress {
 }
 
 /** For reads that nobody counts. */
-export const UNTOLD: Progress = { expect: () => undefined, done: () => undefined };
+export const NO_PROGRESS: Progress = { expect: () => undefined, done: () => undefined };
 
 const MOST_GAPS = 10;
 

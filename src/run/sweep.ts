@@ -8,7 +8,7 @@ import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
 import type { Budget, Deleter, Lister, Pusher, Reader, Restorer } from '../registry/registry.js';
-import { UNTOLD } from './attempts.js';
+import { NO_PROGRESS } from './attempts.js';
 import { Confirmation, confirmTags } from './confirmation.js';
 import { Deletion } from './deletion.js';
 import { heal, type HealResult } from './heal.js';
@@ -87,7 +87,7 @@ class Sweep {
     this.#plan = survey.plan;
     this.#options = options;
     // The progress of a sweep counts orphans.
-    this.#recheck = new Recheck(survey, candidates, { ...options, progress: UNTOLD });
+    this.#recheck = new Recheck(survey, candidates, { ...options, progress: NO_PROGRESS });
     const { repository } = survey.plan;
     this.#confirmation = new Confirmation({ ...options, repository, fates: this.#fates });
     this.#condemned = condemnedOf(survey);

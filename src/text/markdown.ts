@@ -66,9 +66,9 @@ export function prose(text: string, length = PROSE_LENGTH): string {
 /**
  * A message as `prose`, whose code is a link.
  *
- * @param pages where the docs are
+ * @param pages where the docs are, as `pagesOf` gives it
  */
-export function linkedMessage(message: string, pages: string): string {
+export function linkedMessage(message: string, pages?: string): string {
   const [found, link] = [codeIn(message), helpLink(message, pages)];
   if (found === undefined || link === undefined) {
     return prose(message);

@@ -8,8 +8,8 @@ const [major = ''] = VERSION.split('.');
 export const NEWEST_PAGES = `https://github.com/registry-manifest-cleanup/registry-manifest-cleanup/blob/v${major}`;
 
 /**
- * Where the pages are of the very version that runs, as GitHub's runner names it; those of the newest version elsewhere. A
- * value of an odd form is not used: it would end up in a link.
+ * Where the pages of the version that runs are, as GitHub's runner names it; elsewhere those of the newest version. A
+ * value that doesn't look right is not used, because it would end up in a link.
  *
  * @param env `GITHUB_SERVER_URL`, `GITHUB_ACTION_REPOSITORY` and `GITHUB_ACTION_REF`
  * @returns without a slash at the end
@@ -26,8 +26,16 @@ export function pagesOf(env: Readonly<Record<string, string | undefined>>): stri
   return isWhole ? `${server}/${repository}/blob/${ref}` : NEWEST_PAGES;
 }
 
+/**
+ * @param path from the project's root, with the anchor
+ * @param pages as `pagesOf` gives it
+ */
+export function pageLink(path: string, pages = NEWEST_PAGES): string {
+  return `${pages}/${path}`;
+}
+
 /** The entry of docs/troubleshooting.md about the code that a message ends with; `undefined` where it has none. */
-export function helpLink(message: string, pages: string): string | undefined {
+export function helpLink(message: string, pages?: string): string | undefined {
   const code = codeIn(message);
-  return code === undefined ? undefined : `${pages}/docs/troubleshooting.md#${code}`;
+  return code === undefined ? undefined : pageLink(`docs/troubleshooting.md#${code}`, pages);
 }

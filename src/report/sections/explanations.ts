@@ -1,6 +1,6 @@
 /** What the columns and the time rules mean: once, at the end, with links to the pages that say more. */
 import type { Section } from '../fit.js';
-import { NEWEST_PAGES } from '../../text/pages.js';
+import { pageLink } from '../../text/pages.js';
 import type { Run } from '../../run/run.js';
 import type { Totals } from '../totals.js';
 import { duration } from '../../text/words.js';
@@ -32,6 +32,6 @@ export function explanationsSection(run: Run, sums: Totals): Section | undefined
       : `\`unused-for\` (${duration(unusedFor)}) protects what was in use before: it stays until it was out of use for that long.${neverSeen}`,
   ].filter((point) => point !== false);
   return {
-    before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${run.pages ?? NEWEST_PAGES}/docs/how-it-decides.md) says more.\n`,
+    before: `### How to read this\n\n${points.map((point) => `- ${point}\n`).join('')}\n[How it decides](${pageLink('docs/how-it-decides.md', run.pages)}) says more.\n`,
   };
 }

@@ -14,7 +14,7 @@ type Kind = UntaggedKind | 'kept' | 'with-undeletable' | 'restored';
 interface Example {
   readonly repository: string;
   readonly digest: Digest;
-  /** Nothing where another section tells it. */
+  /** absent where another section has it */
   readonly reason: KeepReason | undefined;
 }
 
@@ -30,7 +30,7 @@ export function keptManifestsSection(run: Run): Section | undefined {
     const group = groups.get(kind) ?? { total: 0, example };
     groups.set(kind, group);
     group.total += 1;
-    // A person knows an image by its tags, and not by a part of it, which has none.
+    // People know an image by its tags. A part of it has none.
     if (hasTags(example) && !hasTags(group.example)) {
       group.example = example;
     }

@@ -1,7 +1,6 @@
 /** The problems, first in the summary, and the warnings, near its end. */
 import type { Section } from '../fit.js';
 import { code, linkedMessage } from '../../text/markdown.js';
-import { NEWEST_PAGES } from '../../text/pages.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import { type Totals } from '../totals.js';
 import { problems, refusals, type Problem } from '../problems.js';
@@ -14,7 +13,6 @@ const OPEN_ROWS = 19;
 
 export function problemsSection(run: Run): Section | undefined {
   const found = problems(run);
-  const pages = run.pages ?? NEWEST_PAGES;
   const unread = run.repositories.filter(({ inventory }) => inventory.gaps.length > 0).length;
   const nothing =
     unread === 0
@@ -22,13 +20,13 @@ export function problemsSection(run: Run): Section | undefined {
       : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
   return list(
     `### Problems (${number(found.length)})\n\n${nothing}`,
-    found.map((problem) => `- ${named(problem, pages)}\n`),
+    found.map((problem) => `- ${named(problem, run.pages)}\n`),
     'problem',
     { openFirst: OPEN_ROWS },
   );
 }
 
-function named({ kind, repository, what }: Problem, pages: string): string {
+function named({ kind, repository, what }: Problem, pages?: string): string {
   const message = linkedMessage(what, pages);
   const text = kind === 'broken' ? `**An image broke:** ${message}` : message;
   return repository === undefined ? text : `${code(repository)}: ${text}`;
@@ -45,13 +43,13 @@ export function refusalsSection(run: Run, sums: Totals): Section | undefined {
       : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
   return list(
     `### What would hold a real run back\n\n${passed}`,
-    found.map((refusal) => `- ${named(refusal, run.pages ?? NEWEST_PAGES)}\n`),
+    found.map((refusal) => `- ${named(refusal, run.pages)}\n`),
     'reason',
   );
 }
 
 export function warningsSection(run: Run): Section | undefined {
-  const said = (warning: string) => linkedMessage(warning, run.pages ?? NEWEST_PAGES);
+  const said = (warning: string) => linkedMessage(warning, run.pages);
   const found = [
     ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map(
       (warning) => `- ${said(warning)}\n`,
