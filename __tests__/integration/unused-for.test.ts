@@ -26,7 +26,7 @@ const created = new Date(Date.now() - 30 * DAY).toISOString();
 const before = index([image('before amd64', { created }), image('before arm64', { created })]);
 const after = image('after', { created });
 
-/** The days ago of the push and of the first look at it. */
+/** How many days ago the image was pushed, and a run first saw it. */
 const PUSHED = 30;
 
 async function started(): Promise<DockerRegistry> {
@@ -55,7 +55,7 @@ async function moved(inputs: Readonly<Record<string, string>>): Promise<DockerRe
 }
 
 describeWith('docker-registry', dockerRegistry, 'a tag that moved', () => {
-  // The bundle itself is to know the defaults, as action.yml has them.
+  // An empty input: the default of the bundle is what is tried.
   const defaults = { 'unused-for': '' };
 
   describe('evidence: the image that lost it', () => {
