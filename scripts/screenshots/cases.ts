@@ -43,6 +43,8 @@ function built(name: string, builds: number, megabytes: number): RepositoryRun {
   ];
   for (let build = builds; build > 0; build -= 1) {
     const at = NOW - (builds - build + 1) * 3 * DAY - 4 * HOUR;
+    // Such a registry tells no time of the push.
+    const age = { kind: 'built', at } as const;
     const list = `${name} ${String(build)}`;
     const parts = PLATFORMS.map((each) => `${list} ${each}`);
     const version = `1.${String(build)}.0`;
@@ -61,12 +63,12 @@ function built(name: string, builds: number, megabytes: number): RepositoryRun {
         digest: d(list),
         reason: { kind: 'unreachable' },
         after: [],
-        age: { kind: 'pushed', at },
+        age,
         lastUse: { tags: ['latest', `main-${d(list).slice(7, 14)}`], until: at + 2 * DAY },
       },
       ...parts.map((part): Orphan => {
         const reason = { kind: 'child', of: d(list) } as const;
-        return { digest: d(part), reason, after: [], age: { kind: 'built', at: at - HOUR } };
+        return { digest: d(part), reason, after: [], age };
       }),
     );
   }
