@@ -46830,6 +46830,7 @@ function isSuccess(response, ...statuses) {
 
 
 
+
 const CONFIG_BYTES = 4 * 1024 * 1024;
 function createBlobs(client) {
     const blob = async (repository, digest, maxBytes) => {
@@ -46853,7 +46854,8 @@ function createBlobs(client) {
         blob,
         async hasBlob(repository, digest) {
             const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
-            if (response.status !== 200 && response.status !== 404) {
+            // A page comes from something in between, which knows of no blob.
+            if (isPage(response) || (response.status !== 200 && response.status !== 404)) {
                 throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
             }
             return response.status === 200;

@@ -7,6 +7,7 @@ import { RegistryError } from '../registry-error.js';
 import type { Reader } from '../registry.js';
 import type { Client } from './client.js';
 import { saysBlobUnknown } from './errors.js';
+import { isPage } from './page.js';
 
 const CONFIG_BYTES = 4 * 1024 * 1024;
 
@@ -35,7 +36,8 @@ export function createBlobs(client: Client): Pick<Reader, 'blob' | 'hasBlob' | '
 
     async hasBlob(repository, digest) {
       const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
-      if (response.status !== 200 && response.status !== 404) {
+      // A page comes from something in between, which knows of no blob.
+      if (isPage(response) || (response.status !== 200 && response.status !== 404)) {
         throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
       }
       return response.status === 200;
