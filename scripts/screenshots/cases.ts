@@ -43,7 +43,7 @@ function built(name: string, builds: number, megabytes: number): RepositoryRun {
   ];
   for (let build = builds; build > 0; build -= 1) {
     const at = NOW - (builds - build + 1) * 3 * DAY - 4 * HOUR;
-    // Such a registry tells no time of the push.
+    // Such a registry doesn't tell when an image was pushed.
     const age = { kind: 'built', at } as const;
     const list = `${name} ${String(build)}`;
     const parts = PLATFORMS.map((each) => `${list} ${each}`);

@@ -69,7 +69,7 @@ export interface Reader {
    * @param maxBytes a larger blob is not read: the promise rejects
    */
   blob(repository: string, digest: Digest, maxBytes: number): Promise<Buffer | undefined>;
-  /** One HEAD. False for every 404 but that of a web page: an answer to HEAD has no body that could say more. */
+  /** One HEAD. False for any 404 that isn't a web page: an answer to HEAD has no body that could say more. */
   hasBlob(repository: string, digest: Digest): Promise<boolean>;
   /** The facts in an image's config; empty when it is missing or isn't a config. */
   imageFacts(repository: string, manifest: ImageManifest): Promise<ImageFacts>;

@@ -160,7 +160,7 @@ describe('hasBlob', () => {
     expect(await reader.hasBlob('team/other', DIGEST)).toBe(true);
   });
 
-  it('the answer is no for a 404 in any form but a web page: an answer to HEAD can not say more', async () => {
+  it("the answer is no for any 404 that isn't a web page: an answer to HEAD can not say more", async () => {
     const { reader, registry } = await startClient();
     linkBlob(registry.state, APP, DIGEST, BYTES);
     registry.intercept(when(/blobs/, { kind: 'answer', status: 404 }));

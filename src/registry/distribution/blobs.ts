@@ -36,7 +36,7 @@ export function createBlobs(client: Client): Pick<Reader, 'blob' | 'hasBlob' | '
 
     async hasBlob(repository, digest) {
       const response = await client.send('HEAD', repository, `blobs/${digest}`, { maxBytes: 0 });
-      // A page comes from something in between, which knows of no blob.
+      // A web page comes from something in between, and says nothing about the blob.
       if (isPage(response) || (response.status !== 200 && response.status !== 404)) {
         throw client.refusal(response, `look for the blob ${digest} of ${repository}`);
       }
