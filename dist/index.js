@@ -45543,6 +45543,17 @@ function remove(made) {
     }
 }
 
+;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
+
+/** Bytes: enough to see whether a body is a page. */
+const START = 64;
+const PAGES = ['text/html', 'application/xhtml+xml'];
+/** Registries answer in JSON, in plain text, or with blobs. Pages that they store are not read here. */
+function isPage({ headers, body }) {
+    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
+    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
+}
+
 ;// CONCATENATED MODULE: ./src/http/message.ts
 
 /**
@@ -45587,105 +45598,150 @@ function failureMessage(error) {
     throw error;
 }
 
-;// CONCATENATED MODULE: ./src/http/credentials.ts
-/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
-function basicAuthorization(username, password) {
-    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-}
-/** Every string of `credentials` that no log may show, in each form in which it travels. */
-function secretsOf(credentials) {
-    if (credentials.kind === 'basic') {
-        const { username, password } = credentials;
-        return [password, basicAuthorization(username, password).slice('Basic '.length)];
+;// CONCATENATED MODULE: ./src/registry/registry-error.ts
+/** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
+
+const registry_error_CODES = {
+    unauthorized: 'credentials-refused',
+    forbidden: 'right-missing',
+    'deletes-off': 'deletes-disabled',
+    'read-only': 'registry-read-only',
+    'no-repository': 'repository-missing',
+    'part-missing': 'unexpected-answer',
+    'not-a-registry': 'not-a-registry',
+    'perhaps-a-blob': 'perhaps-a-blob',
+    hidden: 'answers-contradict',
+    referenced: 'still-referenced',
+    undeletable: 'undeletable',
+    'wrong-bytes': 'digest-mismatch',
+    unexpected: 'unexpected-answer',
+};
+/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
+class RegistryError extends RequestFailure {
+    name = 'RegistryError';
+    kind;
+    /** @param code where it is more exact than what follows from the kind */
+    constructor(kind, message, code = registry_error_CODES[kind]) {
+        super(message, code);
+        this.kind = kind;
     }
-    return credentials.kind === 'none' ? [] : [credentials.token];
 }
 
-;// CONCATENATED MODULE: ./src/http/foreign-url.ts
-/** URLs that a server names. Pure. */
-/** @returns the URL without user and password, which no server has to give us; `undefined` when it isn't valid */
-function foreignUrl(text, base) {
-    if (!URL.canParse(text, base?.href)) {
-        return undefined;
-    }
-    const url = new URL(text, base);
-    url.username = '';
-    url.password = '';
-    return url;
-}
+;// CONCATENATED MODULE: ./src/oci/labels.ts
+/** The version of an image, as its builder wrote it into annotations and labels (image-spec annotations.md). */
 
-;// CONCATENATED MODULE: ./src/http/login.ts
-const GIVE = 'Give `username` and `password` of an account that may do this, or log in with docker/login-action before this step';
-/** Why there are no credentials, and what to do. */
-function whyMissing(why) {
-    return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
-}
-/** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
-function whyLoginFailed(shown) {
-    const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
-    if (elsewhere !== undefined) {
-        return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
-            'Check what is allowed there, or switch off such redirects in the registry');
-    }
-    if (credentials.kind === 'none') {
-        return whyMissing(credentials.why);
-    }
-    if (proof === 'basic') {
-        return isAsked
-            ? status === 401
-                ? `The credentials were not accepted. ${GIVE}`
-                : undefined
-            : 'The registry never asked for a login. The credentials were sent anyway: they lack the right to do this, ' +
-                `or the registry ignores them. ${GIVE}, or change what the registry, or a proxy in front of it, allows`;
-    }
-    if (proof !== 'nothing') {
-        return undefined;
-    }
-    if (credentials.kind === 'identity-token') {
-        return challenges.some(({ scheme }) => scheme === 'basic')
-            ? `The registry asks for user and password, and the Docker config has an identity token for it. ${GIVE}`
-            : `The registry never asked for a login by token, so the identity token was not shown. ${GIVE}`;
-    }
-    const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
-    return (`The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
-        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it');
-}
 
-// EXTERNAL MODULE: external "node:net"
-var external_node_net_ = __nccwpck_require__(7030);
-;// CONCATENATED MODULE: ./src/http/nearby.ts
+const Label = lenient(pipe(string(), minLength(1), maxLength(100)));
+/** Of annotations, and of a config's labels (image-spec annotations.md). */
+const Labels = pipe(object({
+    'org.opencontainers.image.version': Label,
+    'org.opencontainers.image.revision': Label,
+}), transform((all) => {
+    const version = all['org.opencontainers.image.version'];
+    const revision = all['org.opencontainers.image.revision'];
+    return version === undefined && revision === undefined
+        ? undefined
+        : { ...(version !== undefined && { version }), ...(revision !== undefined && { revision }) };
+}));
+
+;// CONCATENATED MODULE: ./src/oci/image-config.ts
+/** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
+
+
+
+const image_config_text = fallback(optional(string()), undefined);
+const image_config_ConfigSchema = object({
+    created: image_config_text,
+    architecture: image_config_text,
+    os: image_config_text,
+    variant: image_config_text,
+    config: fallback(optional(object({ Labels: lenient(Labels) })), undefined),
+});
+/** History and labels of the largest images have a few thousand. */
+const MOST_VALUES = 150_000;
 /**
- * Tells which hosts are the machine itself or on its own link, cloud metadata services included. A registry elsewhere
- * has no business to send anybody there. Pure: names are not resolved.
+ * A config that isn't one proves nothing. `created` is the time of the build, not of the
+ * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
+ *
+ * @throws JsonLimitError when it holds more than any config does
+ */
+function factsOf(bytes) {
+    checkJson(bytes, MOST_VALUES);
+    const body = tryJson(new TextDecoder().decode(bytes));
+    const { created, architecture, os, variant, config } = inForm(image_config_ConfigSchema, body) ?? {};
+    const time = created === undefined ? Number.NaN : Date.parse(created);
+    const labels = config?.Labels;
+    const isForOne = os !== undefined && architecture !== undefined;
+    return {
+        created: Number.isNaN(time) ? undefined : time,
+        platform: isForOne ? { os, architecture, variant } : undefined,
+        ...(labels && { labels }),
+    };
+}
+
+;// CONCATENATED MODULE: ./src/http/cursor.ts
+/** Reads a header from left to right with sticky patterns: no step reads anything twice. Pure. */
+/** RFC 9110 sec. 5.6.2. */
+const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
+const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
+function createCursor(text) {
+    let at = 0;
+    const take = (pattern) => {
+        pattern.lastIndex = at;
+        const match = pattern.exec(text);
+        at = match === null ? at : pattern.lastIndex;
+        return match ?? undefined;
+    };
+    return {
+        take,
+        value: (bare) => take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(bare)?.[0],
+        next: () => text[at],
+    };
+}
+
+;// CONCATENATED MODULE: ./src/http/challenge.ts
+/**
+ * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
+ * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
  */
 
-const LOOPBACK_NAME = /^(?:(?:.+\.)?localhost|localhost[46]|ip6-localhost|ip6-loopback|localhost[46]?\.localdomain[46]?)$/;
-/** Names that clouds give to 169.254.169.254 and its like. */
-const METADATA_NAME = /^(?:metadata\.google\.internal|metadata\.goog|instance-data(?:\.ec2\.internal)?)$/;
-const loopback = new external_node_net_.BlockList();
-loopback.addSubnet('127.0.0.0', 8);
-// "This host": connects to loopback on Linux.
-loopback.addSubnet('0.0.0.0', 8);
-// ::, ::1 and the IPv4-compatible addresses. IPv4-mapped ones are compared as IPv4 by BlockList itself.
-loopback.addSubnet('::', 104, 'ipv6');
-loopback.addSubnet('::7f00:0', 104, 'ipv6');
-// The same through NAT64 (RFC 6052).
-loopback.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');
-const nearby_link = new external_node_net_.BlockList();
-nearby_link.addSubnet('169.254.0.0', 16);
-nearby_link.addSubnet('fe80::', 10, 'ipv6');
-nearby_link.addSubnet('::a9fe:0', 112, 'ipv6');
-nearby_link.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-// Amazon's metadata over IPv6.
-nearby_link.addAddress('fd00:ec2::254', 'ipv6');
-/** @param url its parser has turned every way to write an address (decimal, hexadecimal, short) into one */
-function nearby({ hostname }) {
-    const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
-    const family = (0,external_node_net_.isIPv6)(host) ? 'ipv6' : 'ipv4';
-    if (LOOPBACK_NAME.test(host) || loopback.check(host, family)) {
-        return 'loopback';
+const SEPARATORS = /[\s,]*/y;
+const EQUALS = /\s*=\s*/y;
+/** A token, or another text that servers send without quotes, such as a realm's URL. */
+const BARE = /[^\s,"]+/y;
+/**
+ * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
+ * comma, or it is a parameter's name (sec. 11.2).
+ */
+const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
+/** A quotation that never ends reaches to the end of the header. */
+const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
+/** @param header the header's value, or its values where it came several times */
+function parseChallenges(header) {
+    const values = typeof header === 'string' ? [header] : (header ?? []);
+    return values.flatMap(parseValue);
+}
+function parseValue(text) {
+    const challenges = [];
+    const { take, value, next } = createCursor(text);
+    for (take(SEPARATORS); next() !== undefined; take(SEPARATORS)) {
+        const word = take(TOKEN)?.[0].toLowerCase();
+        if (word === undefined) {
+            take(JUNK);
+        }
+        else if (take(EQUALS) !== undefined) {
+            const found = value(BARE);
+            const params = challenges.at(-1)?.params;
+            if (found !== undefined && params?.has(word) === false) {
+                params.set(word, found);
+            }
+        }
+        else {
+            take(TOKEN68);
+            challenges.push({ scheme: word, params: new Map() });
+        }
     }
-    return METADATA_NAME.test(host) || nearby_link.check(host, family) ? 'link-local' : undefined;
+    return challenges;
 }
 
 ;// CONCATENATED MODULE: ./src/text/version.ts
@@ -46051,352 +46107,6 @@ function masked(text, spans) {
     return result + text.slice(done);
 }
 
-;// CONCATENATED MODULE: ./src/http/scope.ts
-/**
- * Token scopes as the Docker token specification writes them: `type:name:action,action`, several of them
- * separated by spaces. Pure.
- */
-/**
- * All scopes of `lists` in order of first appearance, the actions of one resource joined: what a request
- * is known to need, together with what the registry asked for.
- */
-function mergeScopes(...lists) {
-    const actions = new Map();
-    for (const scope of lists.flatMap(splitScopes)) {
-        // A name may hold a colon of its own (a host with a port), so the actions follow the last one.
-        const colon = scope.lastIndexOf(':');
-        const resource = scope.slice(0, colon + 1);
-        const known = actions.get(resource) ?? new Set();
-        actions.set(resource, known);
-        for (const action of scope.slice(colon + 1).split(',')) {
-            known.add(action);
-        }
-    }
-    return [...actions].map(([resource, set]) => `${resource}${[...set].join(',')}`).join(' ');
-}
-function splitScopes(list) {
-    return list.split(' ').filter((scope) => scope !== '');
-}
-
-;// CONCATENATED MODULE: ./src/http/token.ts
-/**
- * Bearer tokens from the realm that a registry names (Docker's token specification, and its OAuth 2
- * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
- * shortly before it expires. A token is masked before anything else sees it.
- */
-
-
-
-
-
-
-
-
-
-/** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
-class AuthError extends RequestFailure {
-    name = 'AuthError';
-    status;
-    constructor(message, status, code = 'token-missing') {
-        super(message, code);
-        this.status = status;
-    }
-}
-/** Tokens with hundreds of scopes stay far below it. */
-const token_MAX_BYTES = 128 * 1024;
-/** Seconds, for a server that doesn't say (Docker's token specification, "expires_in"). */
-const DEFAULT_LIFETIME = 60;
-const CLIENT_ID = 'registry-manifest-cleanup';
-/** The text that an Authorization header may hold: visible ASCII, so that no token can add a header. */
-const TokenText = pipe(string(), regex(/^[\x21-\x7e]+$/));
-const optionalToken = fallback(optional(TokenText), undefined);
-const token_Answer = object({
-    token: optionalToken,
-    access_token: optionalToken,
-    refresh_token: optionalToken,
-    expires_in: fallback(pipe(dist_number(), finite(), minValue(1)), DEFAULT_LIFETIME),
-});
-class TokenSource {
-    #send;
-    #options;
-    #tokens = new Map();
-    constructor(send, options) {
-        this.#send = send;
-        this.#options = options;
-    }
-    /**
-     * @param rejected a token that the registry has just refused, and that must not be given again
-     * @throws AuthError when the realm may not be used or gives no token
-     */
-    async get(wanted, rejected) {
-        const tokens = this.#tokens;
-        const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
-        for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
-            const token = await flight;
-            if (token.value !== rejected && this.#options.clock.now() < token.renewAt) {
-                return { ...token, fetched: false };
-            }
-            // Whoever waited longest may have started the renewal already.
-            if (tokens.get(key) === flight) {
-                break;
-            }
-        }
-        const flight = this.#fetch(wanted);
-        tokens.set(key, flight);
-        try {
-            return { ...(await flight), fetched: true };
-        }
-        catch (error) {
-            if (tokens.get(key) === flight) {
-                tokens.delete(key);
-            }
-            throw error;
-        }
-    }
-    async #fetch(wanted) {
-        const { registry, credentials, mask, clock } = this.#options;
-        const request = tokenRequest(realmUrl(wanted.realm, registry), wanted, credentials);
-        const response = await this.#send(request);
-        const answer = readAnswer(request, response, credentials);
-        const value = answer.token ?? answer.access_token;
-        for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
-            if (secret !== undefined) {
-                mask(secret);
-            }
-        }
-        if (value === undefined) {
-            throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
-        }
-        const lifetime = answer.expires_in * 1000;
-        const fetchedAt = clock.now();
-        return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
-    }
-}
-const REFUSED = 'token-realm-refused';
-/** @throws AuthError for a realm that isn't a URL, or that would show secrets to the network */
-function realmUrl(realm, registry) {
-    const url = foreignUrl(realm);
-    const it = `the registry at ${registry.origin}`;
-    const advice = 'credentials are not sent there. Correct the realm in the configuration of the registry';
-    if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
-        throw new AuthError(`${it} names a token realm that isn't an http or https URL`, undefined, REFUSED);
-    }
-    const sends = `${it} sends clients for tokens to ${url.origin}`;
-    if (url.protocol === 'http:' && registry.protocol !== 'http:') {
-        throw new AuthError(`${sends}, which is not https: ${advice}`, undefined, REFUSED);
-    }
-    const place = nearby(url);
-    if (place !== undefined && place !== nearby(registry)) {
-        throw new AuthError(`${sends}, a ${place} address, and is not on one itself: ${advice}, or put the registry's own ${place} address ` +
-            'into registry-url', undefined, REFUSED);
-    }
-    url.hash = '';
-    return url;
-}
-function tokenRequest(realm, wanted, credentials) {
-    const { service, scope } = wanted;
-    const accept = 'application/json';
-    // The requests that end a run need a token, too, and a token alone changes nothing.
-    const common = { maxBytes: token_MAX_BYTES, closing: true };
-    if (credentials.kind === 'identity-token') {
-        const form = new URLSearchParams({
-            grant_type: 'refresh_token',
-            client_id: CLIENT_ID,
-            ...(service !== undefined && { service }),
-            ...(scope !== '' && { scope }),
-            refresh_token: credentials.token,
-        });
-        const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' };
-        // Asking twice for a token does no harm.
-        const post = { method: 'POST', repeatable: true };
-        return { ...common, ...post, url: realm, headers, body: form.toString() };
-    }
-    const url = new URL(realm);
-    if (service !== undefined) {
-        url.searchParams.set('service', service);
-    }
-    splitScopes(scope).forEach((each) => url.searchParams.append('scope', each));
-    const authorization = credentials.kind === 'basic'
-        ? basicAuthorization(credentials.username, credentials.password)
-        : undefined;
-    return { ...common, method: 'GET', url, headers: { accept }, authorization };
-}
-function readAnswer(request, response, credentials) {
-    const { status } = response;
-    const server = redactUrl(request.url);
-    if (status === 401 || status === 403) {
-        const answered = `(status ${String(status)})`;
-        throw new AuthError(credentials.kind === 'none'
-            ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
-            : `${server} refused the credentials: check username and password ${answered}`, status, 'credentials-refused');
-    }
-    if (status !== 200) {
-        throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
-    }
-    const answer = inForm(token_Answer, tryJson(response.body.toString('utf8')));
-    if (answer === undefined) {
-        throw new AuthError(`${server} answered with something other than a token`, status);
-    }
-    return answer;
-}
-
-;// CONCATENATED MODULE: ./src/registry/distribution/page.ts
-
-/** Bytes: enough to see whether a body is a page. */
-const START = 64;
-const PAGES = ['text/html', 'application/xhtml+xml'];
-/** Registries answer in JSON, in plain text, or with blobs. Pages that they store are not read here. */
-function isPage({ headers, body }) {
-    const start = body.subarray(0, START).toString('utf8').replace('\uFEFF', '');
-    return PAGES.includes(mediaTypeOf(headers['content-type'])) || /^\s*</.test(start);
-}
-
-;// CONCATENATED MODULE: ./src/registry/registry-error.ts
-/** The error of every family: the registry answered, and the answer was a refusal or made no sense. */
-
-const registry_error_CODES = {
-    unauthorized: 'credentials-refused',
-    forbidden: 'right-missing',
-    'deletes-off': 'deletes-disabled',
-    'read-only': 'registry-read-only',
-    'no-repository': 'repository-missing',
-    'part-missing': 'unexpected-answer',
-    'not-a-registry': 'not-a-registry',
-    'perhaps-a-blob': 'perhaps-a-blob',
-    hidden: 'answers-contradict',
-    referenced: 'still-referenced',
-    undeletable: 'undeletable',
-    'wrong-bytes': 'digest-mismatch',
-    unexpected: 'unexpected-answer',
-};
-/** The registry answered, but not with what was asked for. The message is safe to print, and ends with its code. */
-class RegistryError extends RequestFailure {
-    name = 'RegistryError';
-    kind;
-    /** @param code where it is more exact than what follows from the kind */
-    constructor(kind, message, code = registry_error_CODES[kind]) {
-        super(message, code);
-        this.kind = kind;
-    }
-}
-
-;// CONCATENATED MODULE: ./src/oci/labels.ts
-/** The version of an image, as its builder wrote it into annotations and labels (image-spec annotations.md). */
-
-
-const Label = lenient(pipe(string(), minLength(1), maxLength(100)));
-/** Of annotations, and of a config's labels (image-spec annotations.md). */
-const Labels = pipe(object({
-    'org.opencontainers.image.version': Label,
-    'org.opencontainers.image.revision': Label,
-}), transform((all) => {
-    const version = all['org.opencontainers.image.version'];
-    const revision = all['org.opencontainers.image.revision'];
-    return version === undefined && revision === undefined
-        ? undefined
-        : { ...(version !== undefined && { version }), ...(revision !== undefined && { revision }) };
-}));
-
-;// CONCATENATED MODULE: ./src/oci/image-config.ts
-/** The facts in an image's config (image-spec config.md): when it was built, and for which platform. */
-
-
-
-const image_config_text = fallback(optional(string()), undefined);
-const image_config_ConfigSchema = object({
-    created: image_config_text,
-    architecture: image_config_text,
-    os: image_config_text,
-    variant: image_config_text,
-    config: fallback(optional(object({ Labels: lenient(Labels) })), undefined),
-});
-/** History and labels of the largest images have a few thousand. */
-const MOST_VALUES = 150_000;
-/**
- * A config that isn't one proves nothing. `created` is the time of the build, not of the
- * push, and 1970 in reproducible builds, so it can only show that an image is young, never that it's old.
- *
- * @throws JsonLimitError when it holds more than any config does
- */
-function factsOf(bytes) {
-    checkJson(bytes, MOST_VALUES);
-    const body = tryJson(new TextDecoder().decode(bytes));
-    const { created, architecture, os, variant, config } = inForm(image_config_ConfigSchema, body) ?? {};
-    const time = created === undefined ? Number.NaN : Date.parse(created);
-    const labels = config?.Labels;
-    const isForOne = os !== undefined && architecture !== undefined;
-    return {
-        created: Number.isNaN(time) ? undefined : time,
-        platform: isForOne ? { os, architecture, variant } : undefined,
-        ...(labels && { labels }),
-    };
-}
-
-;// CONCATENATED MODULE: ./src/http/cursor.ts
-/** Reads a header from left to right with sticky patterns: no step reads anything twice. Pure. */
-/** RFC 9110 sec. 5.6.2. */
-const TOKEN = /[!#$%&'*+.^_`|~0-9A-Za-z-]+/y;
-const QUOTED = /"((?:[^"\\]|\\[^])*)"/y;
-function createCursor(text) {
-    let at = 0;
-    const take = (pattern) => {
-        pattern.lastIndex = at;
-        const match = pattern.exec(text);
-        at = match === null ? at : pattern.lastIndex;
-        return match ?? undefined;
-    };
-    return {
-        take,
-        value: (bare) => take(QUOTED)?.[1]?.replace(/\\([^])/g, '$1') ?? take(bare)?.[0],
-        next: () => text[at],
-    };
-}
-
-;// CONCATENATED MODULE: ./src/http/challenge.ts
-/**
- * Reads WWW-Authenticate (RFC 9110 sec. 11.6.1): a comma-separated list of challenges, each with
- * parameters that are separated by commas too. What can't be read is skipped; nothing here throws.
- */
-
-const SEPARATORS = /[\s,]*/y;
-const EQUALS = /\s*=\s*/y;
-/** A token, or another text that servers send without quotes, such as a realm's URL. */
-const BARE = /[^\s,"]+/y;
-/**
- * Stands in place of parameters in some schemes, such as Negotiate, and tells nothing here. Followed by the end or a
- * comma, or it is a parameter's name (sec. 11.2).
- */
-const TOKEN68 = /[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))/y;
-/** A quotation that never ends reaches to the end of the header. */
-const JUNK = /"(?:[^"\\]|\\[^])*"?|[^,\s]/y;
-/** @param header the header's value, or its values where it came several times */
-function parseChallenges(header) {
-    const values = typeof header === 'string' ? [header] : (header ?? []);
-    return values.flatMap(parseValue);
-}
-function parseValue(text) {
-    const challenges = [];
-    const { take, value, next } = createCursor(text);
-    for (take(SEPARATORS); next() !== undefined; take(SEPARATORS)) {
-        const word = take(TOKEN)?.[0].toLowerCase();
-        if (word === undefined) {
-            take(JUNK);
-        }
-        else if (take(EQUALS) !== undefined) {
-            const found = value(BARE);
-            const params = challenges.at(-1)?.params;
-            if (found !== undefined && params?.has(word) === false) {
-                params.set(word, found);
-            }
-        }
-        else {
-            take(TOKEN68);
-            challenges.push({ scheme: word, params: new Map() });
-        }
-    }
-    return challenges;
-}
-
 ;// CONCATENATED MODULE: ./src/http/failure.ts
 /**
  * Turns what Node says when an exchange breaks into a TransportError: its kind, which decides whether to
@@ -46488,6 +46198,19 @@ function explain(kind, { hostname, host, protocol }, code, text) {
         default:
             return text || 'the exchange failed';
     }
+}
+
+;// CONCATENATED MODULE: ./src/http/foreign-url.ts
+/** URLs that a server names. Pure. */
+/** @returns the URL without user and password, which no server has to give us; `undefined` when it isn't valid */
+function foreignUrl(text, base) {
+    if (!URL.canParse(text, base?.href)) {
+        return undefined;
+    }
+    const url = new URL(text, base);
+    url.username = '';
+    url.password = '';
+    return url;
 }
 
 ;// CONCATENATED MODULE: ./src/http/redirect.ts
@@ -47245,7 +46968,29 @@ class Client {
     }
 }
 
+;// CONCATENATED MODULE: ./src/registry/guard.ts
+/**
+ * The check of every name that becomes a part of an address that deletes, untags or restores. Without the last part the
+ * address is often that of something larger: Gitea, GitHub and ACR then delete a whole package or repository.
+ */
+
+/**
+ * @param what the name is of, as in "the digest"
+ * @returns the name
+ * @throws RegistryError when it isn't such a name: the request must not be sent then
+ */
+function guarded(what, name, isName) {
+    if (!isName(name)) {
+        // Not quoted: it may be anything. The message around it says which manifest was meant.
+        throw new RegistryError('unexpected', `the ${what} that a request was to name is empty or malformed: nothing was sent`);
+    }
+    return name;
+}
+
 ;// CONCATENATED MODULE: ./src/registry/distribution/deletes.ts
+
+
+
 
 
 
@@ -47257,7 +47002,8 @@ function createDeleter(client, whyReferenced = () => undefined) {
     return {
         async deleteManifest(repository, digest, options = {}) {
             const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
-            const route = `manifests/${digest}`;
+            const route = `manifests/${guarded('digest', digest, isDigest)}`;
+            guarded('repository', repository, isRepository);
             const response = await client.send('DELETE', repository, route, { isLate });
             // 202 by the spec; 200 and 204 are seen elsewhere.
             if (isSuccess(response, 200, 202, 204)) {
@@ -47925,6 +47671,283 @@ async function ping(client) {
         throw client.refusal(response, `speak with ${origin}/v2/`);
     }
     return serverTime(response.headers);
+}
+
+;// CONCATENATED MODULE: ./src/http/credentials.ts
+/** The value of an Authorization header for user and password (RFC 7617 sec. 2, in UTF-8). */
+function basicAuthorization(username, password) {
+    return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+}
+/** Every string of `credentials` that no log may show, in each form in which it travels. */
+function secretsOf(credentials) {
+    if (credentials.kind === 'basic') {
+        const { username, password } = credentials;
+        return [password, basicAuthorization(username, password).slice('Basic '.length)];
+    }
+    return credentials.kind === 'none' ? [] : [credentials.token];
+}
+
+;// CONCATENATED MODULE: ./src/http/login.ts
+const GIVE = 'Give `username` and `password` of an account that may do this, or log in with docker/login-action before this step';
+/** Why there are no credentials, and what to do. */
+function whyMissing(why) {
+    return `No credentials were given${why === undefined ? '' : `, and ${why}`}. ${GIVE}`;
+}
+/** @returns undefined where credentials were shown as the registry wants them, and do not suffice */
+function whyLoginFailed(shown) {
+    const { credentials, proof, isAsked, status, challenges, elsewhere } = shown;
+    if (elsewhere !== undefined) {
+        return (`That answer came from ${elsewhere}, to which the registry redirects and which gets no credentials. ` +
+            'Check what is allowed there, or switch off such redirects in the registry');
+    }
+    if (credentials.kind === 'none') {
+        return whyMissing(credentials.why);
+    }
+    if (proof === 'basic') {
+        return isAsked
+            ? status === 401
+                ? `The credentials were not accepted. ${GIVE}`
+                : undefined
+            : 'The registry never asked for a login. The credentials were sent anyway: they lack the right to do this, ' +
+                `or the registry ignores them. ${GIVE}, or change what the registry, or a proxy in front of it, allows`;
+    }
+    if (proof !== 'nothing') {
+        return undefined;
+    }
+    if (credentials.kind === 'identity-token') {
+        return challenges.some(({ scheme }) => scheme === 'basic')
+            ? `The registry asks for user and password, and the Docker config has an identity token for it. ${GIVE}`
+            : `The registry never asked for a login by token, so the identity token was not shown. ${GIVE}`;
+    }
+    const schemes = [...new Set(challenges.map(({ scheme }) => scheme))].slice(0, 3).join(', ');
+    return (`The credentials were not shown: the registry asks for ${schemes === '' ? 'a login without saying how' : `a login by ${schemes}`}, ` +
+        'and this action knows Basic and Bearer. Change its configuration, or that of the proxy in front of it');
+}
+
+// EXTERNAL MODULE: external "node:net"
+var external_node_net_ = __nccwpck_require__(7030);
+;// CONCATENATED MODULE: ./src/http/nearby.ts
+/**
+ * Tells which hosts are the machine itself or on its own link, cloud metadata services included. A registry elsewhere
+ * has no business to send anybody there. Pure: names are not resolved.
+ */
+
+const LOOPBACK_NAME = /^(?:(?:.+\.)?localhost|localhost[46]|ip6-localhost|ip6-loopback|localhost[46]?\.localdomain[46]?)$/;
+/** Names that clouds give to 169.254.169.254 and its like. */
+const METADATA_NAME = /^(?:metadata\.google\.internal|metadata\.goog|instance-data(?:\.ec2\.internal)?)$/;
+const loopback = new external_node_net_.BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+// "This host": connects to loopback on Linux.
+loopback.addSubnet('0.0.0.0', 8);
+// ::, ::1 and the IPv4-compatible addresses. IPv4-mapped ones are compared as IPv4 by BlockList itself.
+loopback.addSubnet('::', 104, 'ipv6');
+loopback.addSubnet('::7f00:0', 104, 'ipv6');
+// The same through NAT64 (RFC 6052).
+loopback.addSubnet('64:ff9b::7f00:0', 104, 'ipv6');
+const nearby_link = new external_node_net_.BlockList();
+nearby_link.addSubnet('169.254.0.0', 16);
+nearby_link.addSubnet('fe80::', 10, 'ipv6');
+nearby_link.addSubnet('::a9fe:0', 112, 'ipv6');
+nearby_link.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+// Amazon's metadata over IPv6.
+nearby_link.addAddress('fd00:ec2::254', 'ipv6');
+/** @param url its parser has turned every way to write an address (decimal, hexadecimal, short) into one */
+function nearby({ hostname }) {
+    const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '');
+    const family = (0,external_node_net_.isIPv6)(host) ? 'ipv6' : 'ipv4';
+    if (LOOPBACK_NAME.test(host) || loopback.check(host, family)) {
+        return 'loopback';
+    }
+    return METADATA_NAME.test(host) || nearby_link.check(host, family) ? 'link-local' : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/http/scope.ts
+/**
+ * Token scopes as the Docker token specification writes them: `type:name:action,action`, several of them
+ * separated by spaces. Pure.
+ */
+/**
+ * All scopes of `lists` in order of first appearance, the actions of one resource joined: what a request
+ * is known to need, together with what the registry asked for.
+ */
+function mergeScopes(...lists) {
+    const actions = new Map();
+    for (const scope of lists.flatMap(splitScopes)) {
+        // A name may hold a colon of its own (a host with a port), so the actions follow the last one.
+        const colon = scope.lastIndexOf(':');
+        const resource = scope.slice(0, colon + 1);
+        const known = actions.get(resource) ?? new Set();
+        actions.set(resource, known);
+        for (const action of scope.slice(colon + 1).split(',')) {
+            known.add(action);
+        }
+    }
+    return [...actions].map(([resource, set]) => `${resource}${[...set].join(',')}`).join(' ');
+}
+function splitScopes(list) {
+    return list.split(' ').filter((scope) => scope !== '');
+}
+
+;// CONCATENATED MODULE: ./src/http/token.ts
+/**
+ * Bearer tokens from the realm that a registry names (Docker's token specification, and its OAuth 2
+ * variant for identity tokens). Each token is fetched once for all who wait for it, and kept until
+ * shortly before it expires. A token is masked before anything else sees it.
+ */
+
+
+
+
+
+
+
+
+
+/** The credentials can't be turned into access. `status` is the token server's answer, if it gave one. */
+class AuthError extends RequestFailure {
+    name = 'AuthError';
+    status;
+    constructor(message, status, code = 'token-missing') {
+        super(message, code);
+        this.status = status;
+    }
+}
+/** Tokens with hundreds of scopes stay far below it. */
+const token_MAX_BYTES = 128 * 1024;
+/** Seconds, for a server that doesn't say (Docker's token specification, "expires_in"). */
+const DEFAULT_LIFETIME = 60;
+const CLIENT_ID = 'registry-manifest-cleanup';
+/** The text that an Authorization header may hold: visible ASCII, so that no token can add a header. */
+const TokenText = pipe(string(), regex(/^[\x21-\x7e]+$/));
+const optionalToken = fallback(optional(TokenText), undefined);
+const token_Answer = object({
+    token: optionalToken,
+    access_token: optionalToken,
+    refresh_token: optionalToken,
+    expires_in: fallback(pipe(dist_number(), finite(), minValue(1)), DEFAULT_LIFETIME),
+});
+class TokenSource {
+    #send;
+    #options;
+    #tokens = new Map();
+    constructor(send, options) {
+        this.#send = send;
+        this.#options = options;
+    }
+    /**
+     * @param rejected a token that the registry has just refused, and that must not be given again
+     * @throws AuthError when the realm may not be used or gives no token
+     */
+    async get(wanted, rejected) {
+        const tokens = this.#tokens;
+        const key = JSON.stringify([wanted.realm, wanted.service, wanted.scope]);
+        for (let flight = tokens.get(key); flight !== undefined; flight = tokens.get(key)) {
+            const token = await flight;
+            if (token.value !== rejected && this.#options.clock.now() < token.renewAt) {
+                return { ...token, fetched: false };
+            }
+            // Whoever waited longest may have started the renewal already.
+            if (tokens.get(key) === flight) {
+                break;
+            }
+        }
+        const flight = this.#fetch(wanted);
+        tokens.set(key, flight);
+        try {
+            return { ...(await flight), fetched: true };
+        }
+        catch (error) {
+            if (tokens.get(key) === flight) {
+                tokens.delete(key);
+            }
+            throw error;
+        }
+    }
+    async #fetch(wanted) {
+        const { registry, credentials, mask, clock } = this.#options;
+        const request = tokenRequest(realmUrl(wanted.realm, registry), wanted, credentials);
+        const response = await this.#send(request);
+        const answer = readAnswer(request, response, credentials);
+        const value = answer.token ?? answer.access_token;
+        for (const secret of [answer.token, answer.access_token, answer.refresh_token]) {
+            if (secret !== undefined) {
+                mask(secret);
+            }
+        }
+        if (value === undefined) {
+            throw new AuthError(`${redactUrl(request.url)} answered without a token`, response.status);
+        }
+        const lifetime = answer.expires_in * 1000;
+        const fetchedAt = clock.now();
+        return { value, fetchedAt, renewAt: fetchedAt + lifetime - Math.min(15_000, lifetime / 4) };
+    }
+}
+const REFUSED = 'token-realm-refused';
+/** @throws AuthError for a realm that isn't a URL, or that would show secrets to the network */
+function realmUrl(realm, registry) {
+    const url = foreignUrl(realm);
+    const it = `the registry at ${registry.origin}`;
+    const advice = 'credentials are not sent there. Correct the realm in the configuration of the registry';
+    if (url?.protocol !== 'https:' && url?.protocol !== 'http:') {
+        throw new AuthError(`${it} names a token realm that isn't an http or https URL`, undefined, REFUSED);
+    }
+    const sends = `${it} sends clients for tokens to ${url.origin}`;
+    if (url.protocol === 'http:' && registry.protocol !== 'http:') {
+        throw new AuthError(`${sends}, which is not https: ${advice}`, undefined, REFUSED);
+    }
+    const place = nearby(url);
+    if (place !== undefined && place !== nearby(registry)) {
+        throw new AuthError(`${sends}, a ${place} address, and is not on one itself: ${advice}, or put the registry's own ${place} address ` +
+            'into registry-url', undefined, REFUSED);
+    }
+    url.hash = '';
+    return url;
+}
+function tokenRequest(realm, wanted, credentials) {
+    const { service, scope } = wanted;
+    const accept = 'application/json';
+    // The requests that end a run need a token, too, and a token alone changes nothing.
+    const common = { maxBytes: token_MAX_BYTES, closing: true };
+    if (credentials.kind === 'identity-token') {
+        const form = new URLSearchParams({
+            grant_type: 'refresh_token',
+            client_id: CLIENT_ID,
+            ...(service !== undefined && { service }),
+            ...(scope !== '' && { scope }),
+            refresh_token: credentials.token,
+        });
+        const headers = { accept, 'content-type': 'application/x-www-form-urlencoded' };
+        // Asking twice for a token does no harm.
+        const post = { method: 'POST', repeatable: true };
+        return { ...common, ...post, url: realm, headers, body: form.toString() };
+    }
+    const url = new URL(realm);
+    if (service !== undefined) {
+        url.searchParams.set('service', service);
+    }
+    splitScopes(scope).forEach((each) => url.searchParams.append('scope', each));
+    const authorization = credentials.kind === 'basic'
+        ? basicAuthorization(credentials.username, credentials.password)
+        : undefined;
+    return { ...common, method: 'GET', url, headers: { accept }, authorization };
+}
+function readAnswer(request, response, credentials) {
+    const { status } = response;
+    const server = redactUrl(request.url);
+    if (status === 401 || status === 403) {
+        const answered = `(status ${String(status)})`;
+        throw new AuthError(credentials.kind === 'none'
+            ? `${server} gives no token without credentials ${answered}. ${whyMissing(credentials.why)}`
+            : `${server} refused the credentials: check username and password ${answered}`, status, 'credentials-refused');
+    }
+    if (status !== 200) {
+        throw new AuthError(`${server} gave no token (status ${String(status)})`, status);
+    }
+    const answer = inForm(token_Answer, tryJson(response.body.toString('utf8')));
+    if (answer === undefined) {
+        throw new AuthError(`${server} answered with something other than a token`, status);
+    }
+    return answer;
 }
 
 ;// CONCATENATED MODULE: ./node_modules/@actions/github/lib/context.js
@@ -53374,6 +53397,7 @@ function rightsOf({ settings }) {
 ;// CONCATENATED MODULE: ./src/registry/families/ghcr/deletes.ts
 
 
+
 /** Milliseconds: a recheck lists all versions, at a request for each hundred. */
 const RECHECK_EVERY = 60_000;
 /** So many in a row, none deleted, are no coincidence. */
@@ -53458,17 +53482,13 @@ function createVersionDeleter(options) {
  * @throws RegistryError for anything but a number
  */
 function routeOf(method, { prefix }, id) {
-    if (!/^[1-9]\d{0,15}$/.test(id)) {
-        // It may come from a backup that somebody has changed.
-        throw new RegistryError('unexpected', "the id of a version isn't one of GitHub's: nothing was sent");
-    }
-    return `${method} ${prefix}/packages/container/{name}/versions/${id}${method === 'POST' ? '/restore' : ''}`;
+    // It may come from a backup that somebody has changed.
+    const version = guarded('id of a version', id, (text) => /^[1-9]\d{0,15}$/.test(text));
+    return `${method} ${prefix}/packages/container/{name}/versions/${version}${method === 'POST' ? '/restore' : ''}`;
 }
-/** The parameters of that route. @throws Error for an empty name */
+/** The parameters of that route. @throws RegistryError for an empty name */
 function parametersOf({ prefix, owner, name }) {
-    if (name === '') {
-        throw new Error('a package without a name');
-    }
+    guarded('name of a package', name, (text) => text !== '');
     return prefix === '/user' ? { name } : { owner, name };
 }
 
@@ -53868,10 +53888,15 @@ function createPackageRights(api) {
     return { lacksDelete, probeDeletes: lacksDelete };
 }
 function createRestorer(api, owners, versions) {
+    /** by repository: the list is asked for once, since nothing comes back to it during a run */
+    const ids = new Map();
+    const read = async (repository) => new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
     return {
         window: RESTORE_WINDOW,
-        async restorable(repository) {
-            return new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
+        async isRestorable(repository, id) {
+            const known = ids.get(repository) ?? read(repository);
+            ids.set(repository, known);
+            return (await known).has(id);
         },
         async restore(repository, id) {
             const found = await owners.packageOf(repository);
@@ -53914,6 +53939,8 @@ const ghcr = {
  * Google Artifact Registry, and gcr.io, which it serves. Its tags/list holds every manifest, tagged or not
  * (go-containerregistry, pkg/v1/google/list.go). It deletes no manifest that a tag or an index names.
  */
+
+
 
 
 
@@ -54001,11 +54028,13 @@ function whyKept(response) {
 function createUntagger(client, reader) {
     return {
         async untag(repository, tag, digest, { isLate } = {}) {
+            const route = `manifests/${guarded('tag', tag, isTag)}`;
+            guarded('repository', repository, isRepository);
             // Right before the delete: it may point elsewhere now, at a manifest in use.
             if ((await reader.resolve(repository, tag)) !== digest) {
                 return;
             }
-            const response = await client.send('DELETE', repository, `manifests/${tag}`, { isLate });
+            const response = await client.send('DELETE', repository, route, { isLate });
             if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
                 throw client.refusal(response, `remove the tag ${repository}:${tag}`);
             }
@@ -54050,20 +54079,50 @@ const distribution = {
 
 
 
+
 const FAMILIES = [ghcr, google, distribution];
 /** @returns `undefined` when there is no family of this name */
 function familyOf({ registry, registryType, github, }) {
     return FAMILIES.find((family) => registryType === 'auto' ? family.matches(registry, github) : family.name === registryType);
 }
-/** @throws Error when there is no family of this name: inputs are checked before */
-function openRegistry(settings, connection) {
+/**
+ * Finds out whether this is a registry at all, how it authenticates, and its family. What the address does not tell, the
+ * registry is asked for, unless the user has named it.
+ *
+ * @throws RequestFailure when it doesn't answer as a registry
+ */
+async function findRegistry(settings, wires) {
+    const family = named(settings);
+    const { reader } = openDistribution(connectionOf(settings, wires, family), family.name, distribution_ADVICE);
+    const time = await reader.ping();
+    const isUnknown = settings.registryType === 'auto' && family === distribution;
+    const greeting = isUnknown ? (wires.greeting?.() ?? {}) : undefined;
+    for (const each of isUnknown ? FAMILIES : [family]) {
+        const found = await each.identify?.(connectionOf(settings, wires, each), greeting);
+        if (found !== undefined) {
+            return { family: found, time };
+        }
+    }
+    return { family, time };
+}
+/**
+ * @param family as `findRegistry` found it; default: what the settings alone tell
+ * @throws Error when there is no family of this name: inputs are checked before
+ */
+function openRegistry(settings, wires, family = named(settings)) {
+    return family.open(connectionOf(settings, wires, family));
+}
+function named(settings) {
     const family = familyOf(settings);
     if (family === undefined) {
         throw new Error(`no registry is of the type ${settings.registryType}`);
     }
+    return family;
+}
+function connectionOf(settings, wires, family) {
     const { registry, github, githubToken, namespaces = [] } = settings;
     const api = settings.apiUrl ?? family.api?.(registry, github);
-    return family.open({ ...connection, base: registry, api, githubToken, namespaces });
+    return { ...wires, base: registry, api, githubToken, namespaces };
 }
 
 ;// CONCATENATED MODULE: ./src/registry/families/unserved.ts
@@ -61503,9 +61562,9 @@ function problemsSection(run) {
     const nothing = unread === 0
         ? ''
         : `Nothing is deleted in a repository of which something couldn't be read, because the missing part may need any of its manifests. That is so in ${unread === 1 ? 'one repository' : `${number(unread)} repositories`} here.\n\n`;
-    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${named(problem, run.pages)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
+    return list(`### Problems (${number(found.length)})\n\n${nothing}`, found.map((problem) => `- ${notices_named(problem, run.pages)}\n`), 'problem', { openFirst: notices_OPEN_ROWS });
 }
-function named({ kind, repository, what }, pages) {
+function notices_named({ kind, repository, what }, pages) {
     const message = linkedMessage(what, pages);
     const text = kind === 'broken' ? `**An image broke:** ${message}` : message;
     return repository === undefined ? text : `${code(repository)}: ${text}`;
@@ -61517,7 +61576,7 @@ function refusalsSection(run, sums) {
     const passed = run.settings.planFile === undefined || sums.refused === sums.withoutRights
         ? ''
         : `This holds for a run without the plan. A run with \`apply-plan\` ignores it${but}.\n\n`;
-    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${named(refusal, run.pages)}\n`), 'reason');
+    return list(`### What would hold a real run back\n\n${passed}`, found.map((refusal) => `- ${notices_named(refusal, run.pages)}\n`), 'reason');
 }
 function warningsSection(run) {
     const said = (warning) => linkedMessage(warning, run.pages);
@@ -62106,10 +62165,6 @@ function claimsOf(token) {
 }
 
 ;// CONCATENATED MODULE: ./src/http/auth.ts
-/**
- * The outermost layer: proves to the registry who is asking, in the way that its challenge wants: not at
- * all, Basic, or Bearer. Credentials go to the registry's own origin and its token realm, nowhere else.
- */
 
 
 
@@ -62142,6 +62197,7 @@ class Auth {
      */
     #isOpen = false;
     #inVain = 0;
+    #greeting;
     /** By a request's own scope: that scope together with what the registry said was needed. */
     #learned = new Map();
     constructor(next, options) {
@@ -62163,7 +62219,8 @@ class Auth {
      * It rejects with AuthError when a token was needed and could not be had.
      */
     send = async (request) => {
-        if (!this.#isOwn(request)) {
+        // An API of the registry's own may take another login than the one that it asks for.
+        if (!this.#isOwn(request) || request.authorization !== undefined) {
             return this.#next(request);
         }
         let shown = await this.#proofUpFront(request);
@@ -62176,6 +62233,7 @@ class Auth {
             if (response.status !== 401 || !isOwn) {
                 return this.#explained(response, shown);
             }
+            this.#greeting ??= response.headers;
             const challenges = parseChallenges(response.headers['www-authenticate']);
             if (paused && shown.kind === 'bearer') {
                 this.#inVain += 1;
@@ -62217,6 +62275,12 @@ class Auth {
             return isRefused ? { kind: 'lacking', actions: [] } : { kind: 'unknown' };
         }
     };
+    /** The headers of the registry's first 401; `undefined` before there was one. */
+    greeting = () => this.#greeting;
+    /** The Authorization header of the user's name and password; absent without them. */
+    get basic() {
+        return this.#basic.kind === 'basic' ? this.#basic.authorization : undefined;
+    }
     /** Whether a registry that never asked for a login was shown one; undefined for a registry that asked. */
     unasked = () => {
         const { kind } = this.#options.credentials;
@@ -63084,11 +63148,13 @@ function createTransport(options) {
     const throttled = createThrottle(watched.send, common);
     const retried = createRetry(throttled, common);
     const redirected = createRedirect(retried);
-    const { send, granted, unasked } = new Auth(redirected, common);
+    const { send, granted, unasked, greeting, basic } = new Auth(redirected, common);
     return {
         send,
         granted,
         unasked,
+        greeting,
+        basic,
         quota: watched.quota,
         clock,
         close: () => {
@@ -64813,7 +64879,7 @@ function runOf(done) {
 }
 /** Until when the server's own undo restores what is deleted now, in epoch milliseconds. */
 function undoOf({ restorer }, now) {
-    return restorer && now + restorer.window;
+    return restorer?.window === undefined ? undefined : now + restorer.window;
 }
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
 function reported(settings) {
@@ -67311,7 +67377,6 @@ class ServerUndo {
     #restorer;
     #repository;
     #clock;
-    #restorable;
     constructor(restorer, repository, clock) {
         this.#restorer = restorer;
         this.#repository = repository;
@@ -67342,15 +67407,14 @@ class ServerUndo {
         return refusal ?? 'the registry took the restore, and the manifest could not be read after it';
     }
     /**
-     * Finds out the same without a change. The registry is asked once for all that it can restore.
+     * Finds out the same without a change.
      *
      * @returns why it can't be restored so; `undefined` when it can
      */
     async whyNot(id) {
-        this.#restorable ??= this.#restorer.restorable(this.#repository);
         try {
-            const isListed = (await this.#restorable).has(id);
-            return isListed ? undefined : "the registry's own restore doesn't offer it any more";
+            const isRestorable = await this.#restorer.isRestorable(this.#repository, id);
+            return isRestorable ? undefined : "the registry's own restore doesn't offer it any more";
         }
         catch (error) {
             return failureMessage(error);
@@ -68016,7 +68080,11 @@ const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
  *   repository are part of the result
  */
 async function cleanRegistry(settings, named, tools) {
-    return new Cleaning(settings, named, tools).run();
+    const { transport, quote, clock } = tools;
+    const startedAt = clock.now();
+    const found = await findRegistry(settings, { ...transport, quote });
+    const clocks = compareClocks(startedAt, clock.now(), found.time);
+    return new Cleaning(settings, named, tools, found).run(startedAt, clocks);
 }
 class Cleaning {
     #settings;
@@ -68027,22 +68095,21 @@ class Cleaning {
     #closing;
     #backup;
     #failures = [];
-    constructor(settings, named, tools) {
+    constructor(settings, named, tools, { family }) {
         this.#settings = settings;
         this.#named = named;
         this.#tools = tools;
         const { transport, quote } = tools;
-        this.#registry = openRegistry(settings, { ...transport, quote });
-        this.#closing = openRegistry(settings, { ...transport, send: closing(transport.send), quote });
+        const wires = { ...transport, quote };
+        this.#registry = openRegistry(settings, wires, family);
+        const { send } = transport;
+        this.#closing = openRegistry(settings, { ...wires, send: closing(send) }, family);
         this.#backup = openBackup(settings.backupDirectory);
     }
-    async run() {
+    async run(startedAt, clocks) {
         const { clock, progress, stop } = this.#tools;
         const { dryRun, maxDeletes, concurrency, selection } = this.#settings;
         const { intake, approval } = this.#named;
-        const startedAt = clock.now();
-        const registryTime = await this.#registry.reader.ping();
-        const clocks = compareClocks(startedAt, clock.now(), registryTime);
         const ledger = clean_ledgerOf(this.#settings, this.#registry);
         const memory = ledger === undefined
             ? LISTING_MEMORY
@@ -68393,8 +68460,9 @@ const BATCH_BYTES = 64 * 1024 * 1024;
 async function restoreBackup(settings, { transport, progress, quote, stop }) {
     const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
     const backup = await readBackup(restoreFrom, registry.origin);
-    const { reader, pusher, restorer } = openRegistry(settings, { ...transport, quote });
-    await reader.ping();
+    const wires = { ...transport, quote };
+    const { family } = await findRegistry(settings, wires);
+    const { reader, pusher, restorer } = openRegistry(settings, wires, family);
     const byRepository = new Map();
     for (const entry of backup.entries) {
         const entries = byRepository.get(entry.repository) ?? [];

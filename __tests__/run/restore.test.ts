@@ -283,7 +283,7 @@ describe('a registry that restores by itself', () => {
     expect(registry.requests.filter(({ method }) => method === 'PUT')).toEqual([]);
   });
 
-  it('is asked once in a dry-run for what it can restore in a repository', async () => {
+  it('is only asked in a dry-run, for what it can restore', async () => {
     const { run, complaints } = await runRestore({
       url: registry.url,
       restoreFrom: directory,
@@ -291,7 +291,7 @@ describe('a registry that restores by itself', () => {
     });
     expect(complaints).toEqual([]);
     expect(back(present(run))).toEqual(all.map(({ digest }) => digest).sort());
-    expect([undo.lists(), undo.asked]).toEqual([1, []]);
+    expect(undo.asked).toEqual([]);
     expect(new Set(registry.requests.map(({ method }) => method))).toEqual(
       new Set(['GET', 'HEAD']),
     );

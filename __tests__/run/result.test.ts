@@ -9,7 +9,7 @@ import { cleanSettings } from '../support/builders/settings.js';
 
 const restorer: Registry['restorer'] = {
   window: 30 * DAY,
-  restorable: () => Promise.resolve(new Set()),
+  isRestorable: () => Promise.resolve(false),
   restore: () => Promise.resolve(),
 };
 

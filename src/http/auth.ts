@@ -2,6 +2,8 @@
  * The outermost layer: proves to the registry who is asking, in the way that its challenge wants: not at
  * all, Basic, or Bearer. Credentials go to the registry's own origin and its token realm, nowhere else.
  */
+import type { IncomingHttpHeaders } from 'node:http';
+
 import { parseChallenges, type Challenge } from './challenge.js';
 import { basicAuthorization, secretsOf } from './credentials.js';
 import { grantOf, type Grant } from './grant.js';
@@ -49,6 +51,7 @@ export class Auth {
    */
   #isOpen = false;
   #inVain = 0;
+  #greeting: IncomingHttpHeaders | undefined;
   /** By a request's own scope: that scope together with what the registry said was needed. */
   readonly #learned = new Map<string, string>();
 
@@ -72,7 +75,8 @@ export class Auth {
    * It rejects with AuthError when a token was needed and could not be had.
    */
   readonly send: Send = async (request) => {
-    if (!this.#isOwn(request)) {
+    // An API of the registry's own may take another login than the one that it asks for.
+    if (!this.#isOwn(request) || request.authorization !== undefined) {
       return this.#next(request);
     }
     let shown = await this.#proofUpFront(request);
@@ -85,6 +89,7 @@ export class Auth {
       if (response.status !== 401 || !isOwn) {
         return this.#explained(response, shown);
       }
+      this.#greeting ??= response.headers;
       const challenges = parseChallenges(response.headers['www-authenticate']);
       if (paused && shown.kind === 'bearer') {
         this.#inVain += 1;
@@ -126,6 +131,14 @@ export class Auth {
       return isRefused ? { kind: 'lacking', actions: [] } : { kind: 'unknown' };
     }
   };
+
+  /** The headers of the registry's first 401; `undefined` before there was one. */
+  readonly greeting = (): IncomingHttpHeaders | undefined => this.#greeting;
+
+  /** The Authorization header of the user's name and password; absent without them. */
+  get basic(): string | undefined {
+    return this.#basic.kind === 'basic' ? this.#basic.authorization : undefined;
+  }
 
   /** Whether a registry that never asked for a login was shown one; undefined for a registry that asked. */
   readonly unasked = (): 'sent' | 'not-sent' | undefined => {

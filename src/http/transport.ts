@@ -60,6 +60,8 @@ export interface Transport {
   /** The rights that the token server would grant; sends at most a token request. No failure of it rejects. */
   readonly granted: (scope: string) => Promise<Grant>;
   readonly unasked: Auth['unasked'];
+  readonly greeting: Auth['greeting'];
+  readonly basic: Auth['basic'];
   readonly quota: Quotas['quota'];
   /** its sleepers wake when the run is told to stop */
   readonly clock: Clock;
@@ -89,11 +91,13 @@ export function createTransport(options: TransportOptions): Transport {
   const throttled = createThrottle(watched.send, common);
   const retried = createRetry(throttled, common);
   const redirected = createRedirect(retried);
-  const { send, granted, unasked } = new Auth(redirected, common);
+  const { send, granted, unasked, greeting, basic } = new Auth(redirected, common);
   return {
     send,
     granted,
     unasked,
+    greeting,
+    basic,
     quota: watched.quota,
     clock,
     close: () => {

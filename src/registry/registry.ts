@@ -5,6 +5,8 @@
  * Names that go in must have passed `isRepository`, `isTag` or `isDigest`. Unless it says otherwise, every function
  * rejects with RequestFailure (RegistryError when there was an answer), whose message is safe to print.
  */
+import type { IncomingHttpHeaders } from 'node:http';
+
 import type { Clock } from '../http/clock.js';
 import type { Grant } from '../http/grant.js';
 import type { Send } from '../http/message.js';
@@ -29,8 +31,12 @@ export interface Registry {
   readonly untagger?: Untagger;
   /** the server's own undo; absent: what was deleted is pushed again */
   readonly restorer?: Restorer;
+  /** absent: the blobs of a deleted manifest stay until the registry's garbage is collected */
+  readonly parking?: Parking;
   /** absent: the server doesn't tell */
   readonly budget?: Budget;
+  /** What people should know of this server before they rely on a run: coded, safe to print. Asked once in a run. */
+  warnings?(): Promise<readonly string[]>;
 }
 
 /** Sends GET and HEAD only. Checks names, sizes and digests; decides nothing. */
@@ -93,6 +99,11 @@ export interface Deleter {
    * ten seconds after its end. A pace of deletes then has time for the recheck within its minute.
    */
   readonly recheckEvery?: number;
+  /**
+   * A delete of an index also deletes each child image that no tag and no other listed index names. So an index stays as
+   * long as such a child does.
+   */
+  readonly takesChildren?: true;
   /**
    * The registry's answer; whether the manifest is gone, only a read can tell. `gone` when the registry
    * says that it has no such manifest (any more).
@@ -179,7 +190,12 @@ export interface Lister {
   /** Whether this list tells that a manifest is gone, and not a read by its digest. */
   readonly confirmsDeletes?: true;
   /**
-   * Complete, or it rejects. Empty for a repository that the registry doesn't know, unless that looks like one that the
+   * The manifests that the list may lack although the registry serves them. `digest-pushes`: those that were pushed by
+   * their digest and that no pushed tag has taken in since, as most referrers are. Absent: it lacks none.
+   */
+  readonly lacks?: 'digest-pushes';
+  /**
+   * Complete but for what it `lacks`, or it rejects. Empty for a repository that the registry doesn't know, unless that looks like one that the
    * account may not see: then it rejects.
    */
   manifests(repository: string): Promise<Listing>;
@@ -208,12 +224,25 @@ export interface Untagger {
 }
 
 export interface Restorer {
-  /** milliseconds after a delete in which the server restores */
-  readonly window: number;
-  /** The ids of deleted manifests that the server can still restore. */
-  restorable(repository: string): Promise<ReadonlySet<string>>;
+  /** milliseconds after a delete in which the server restores; absent where no fixed time ends it */
+  readonly window?: number;
+  /** Whether the server can still restore the deleted manifest with this id. */
+  isRestorable(repository: string, id: string): Promise<boolean>;
   /** Brings back what was deleted by the server's own means. Whether its tags come with it is the server's choice. */
   restore(repository: string, id: string): Promise<void>;
+}
+
+/** For a registry that frees the blobs of a manifest with it: they are kept there before the delete. */
+export interface Parking {
+  /** milliseconds after which the server may free what was parked */
+  readonly window: number;
+  /**
+   * Makes the repository keep a blob when the manifests that name it are deleted. A push of such a manifest then works
+   * as before.
+   *
+   * @throws RequestFailure also where the server refuses that: the delete is then final
+   */
+  park(repository: string, blob: Digest): Promise<void>;
 }
 
 export interface Budget {
@@ -236,6 +265,8 @@ export interface Connection {
   readonly quote: (text: string) => Printable;
   /** what a token would grant, without a request that changes anything */
   readonly granted: (scope: string) => Promise<Grant>;
+  /** the Authorization header of the user's name and password, for the family's own API; absent without them */
+  readonly basic?: string;
   /** what the last answer of this host said of its quota */
   readonly quota: (host: string) => Quota | undefined;
   readonly clock: Clock;
@@ -260,6 +291,15 @@ export interface Family {
   readonly concurrency?: number;
   /** whether a registry at this address belongs to it */
   matches(registry: URL, github: GitHub | undefined): boolean;
+  /**
+   * For a family whose addresses tell nothing: asks the registry what it is.
+   *
+   * @param greeting the headers of the registry's first 401: it is only asked where they look like the family's; absent
+   *   where the user says that it is of this family
+   * @returns the family to open, which may be a variant that FAMILIES doesn't list; `undefined` when it isn't this one, or
+   *   doesn't say
+   */
+  identify?(connection: Connection, greeting?: IncomingHttpHeaders): Promise<Family | undefined>;
   /** where its own API is, unless the user says */
   api?(registry: URL, github: GitHub | undefined): URL | undefined;
   open(connection: Connection): Registry;

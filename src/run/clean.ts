@@ -18,12 +18,12 @@ import { observeSweep } from '../memory/observation.js';
 import type { Digest } from '../oci/digest.js';
 import type { Outcome } from '../plan/fate.js';
 import type { Survey } from '../plan/survey.js';
-import { openRegistry } from '../registry/families/families.js';
+import { findRegistry, openRegistry, type Found } from '../registry/families/families.js';
 import type { Registry } from '../registry/registry.js';
 import type { Progress } from './attempts.js';
 import { openBackup, type Backup } from './backup/backup.js';
 import { chooseApproved, chooseRepositories } from './choose.js';
-import { compareClocks } from './clocks.js';
+import { compareClocks, type Clocks } from './clocks.js';
 import { allowed, refuseDeletes } from './refusals.js';
 import { runOf } from './result.js';
 import type { Run } from './run.js';
@@ -38,7 +38,10 @@ import { coded } from '../text/code.js';
 const LEDGER_REPOSITORY = 'manifest-cleanup-ledger';
 
 export interface RunTools {
-  readonly transport: Pick<Transport, 'send' | 'stats' | 'granted' | 'quota' | 'clock'>;
+  readonly transport: Pick<
+    Transport,
+    'send' | 'stats' | 'granted' | 'greeting' | 'basic' | 'quota' | 'clock'
+  >;
   readonly progress: Progress & {
     /** a stage begins, and with it a new count */
     begin(what: string): void;
@@ -63,7 +66,11 @@ export async function cleanRegistry(
   named: Named,
   tools: RunTools,
 ): Promise<Run> {
-  return new Cleaning(settings, named, tools).run();
+  const { transport, quote, clock } = tools;
+  const startedAt = clock.now();
+  const found = await findRegistry(settings, { ...transport, quote });
+  const clocks = compareClocks(startedAt, clock.now(), found.time);
+  return new Cleaning(settings, named, tools, found).run(startedAt, clocks);
 }
 
 class Cleaning {
@@ -76,23 +83,22 @@ class Cleaning {
   readonly #backup: Backup;
   readonly #failures: string[] = [];
 
-  constructor(settings: CleanSettings, named: Named, tools: RunTools) {
+  constructor(settings: CleanSettings, named: Named, tools: RunTools, { family }: Found) {
     this.#settings = settings;
     this.#named = named;
     this.#tools = tools;
     const { transport, quote } = tools;
-    this.#registry = openRegistry(settings, { ...transport, quote });
-    this.#closing = openRegistry(settings, { ...transport, send: closing(transport.send), quote });
+    const wires = { ...transport, quote };
+    this.#registry = openRegistry(settings, wires, family);
+    const { send } = transport;
+    this.#closing = openRegistry(settings, { ...wires, send: closing(send) }, family);
     this.#backup = openBackup(settings.backupDirectory);
   }
 
-  async run(): Promise<Run> {
+  async run(startedAt: number, clocks: Clocks): Promise<Run> {
     const { clock, progress, stop } = this.#tools;
     const { dryRun, maxDeletes, concurrency, selection } = this.#settings;
     const { intake, approval } = this.#named;
-    const startedAt = clock.now();
-    const registryTime = await this.#registry.reader.ping();
-    const clocks = compareClocks(startedAt, clock.now(), registryTime);
     const ledger = ledgerOf(this.#settings, this.#registry);
     const memory =
       ledger === undefined

@@ -2,7 +2,11 @@
  * The stages of a run with `restore-from`: reads a backup and restores what is missing. Like `clean.ts` it knows
  * nothing of GitHub, and gets its transport and progress from outside.
  */
-import { openRegistry, type RegistrySettings } from '../registry/families/families.js';
+import {
+  findRegistry,
+  openRegistry,
+  type RegistrySettings,
+} from '../registry/families/families.js';
 import type { Settings } from './settings.js';
 import type { ReadEntry } from './backup/index-line.js';
 import { readBackup, type ReadBackup } from './backup/read.js';
@@ -56,8 +60,9 @@ export async function restoreBackup(
 ): Promise<RestoreRun> {
   const { registry, selection, concurrency, dryRun, restoreFrom } = settings;
   const backup = await readBackup(restoreFrom, registry.origin);
-  const { reader, pusher, restorer } = openRegistry(settings, { ...transport, quote });
-  await reader.ping();
+  const wires = { ...transport, quote };
+  const { family } = await findRegistry(settings, wires);
+  const { reader, pusher, restorer } = openRegistry(settings, wires, family);
   const byRepository = new Map<string, ReadEntry[]>();
   for (const entry of backup.entries) {
     const entries = byRepository.get(entry.repository) ?? [];

@@ -87,7 +87,7 @@ export function runOf(done: RunInput): Run {
 
 /** Until when the server's own undo restores what is deleted now, in epoch milliseconds. */
 function undoOf({ restorer }: Pick<Registry, 'restorer'>, now: number): number | undefined {
-  return restorer && now + restorer.window;
+  return restorer?.window === undefined ? undefined : now + restorer.window;
 }
 
 /** Field by field, because the settings of a run also hold the login, which their type hides. */

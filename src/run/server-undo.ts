@@ -15,7 +15,6 @@ export class ServerUndo {
   readonly #restorer: Restorer;
   readonly #repository: string;
   readonly #clock: Clock;
-  #restorable: Promise<ReadonlySet<string>> | undefined;
 
   constructor(restorer: Restorer, repository: string, clock: Clock) {
     this.#restorer = restorer;
@@ -48,15 +47,14 @@ export class ServerUndo {
   }
 
   /**
-   * Finds out the same without a change. The registry is asked once for all that it can restore.
+   * Finds out the same without a change.
    *
    * @returns why it can't be restored so; `undefined` when it can
    */
   async whyNot(id: string): Promise<string | undefined> {
-    this.#restorable ??= this.#restorer.restorable(this.#repository);
     try {
-      const isListed = (await this.#restorable).has(id);
-      return isListed ? undefined : "the registry's own restore doesn't offer it any more";
+      const isRestorable = await this.#restorer.isRestorable(this.#repository, id);
+      return isRestorable ? undefined : "the registry's own restore doesn't offer it any more";
     } catch (error) {
       return failureMessage(error);
     }

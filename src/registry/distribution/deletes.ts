@@ -3,7 +3,10 @@
  * manifest that the tag points at.
  */
 import type { HttpResponse } from '../../http/message.js';
+import { isDigest } from '../../oci/digest.js';
+import { isRepository } from '../../oci/reference.js';
 import { withoutCodes } from '../../text/code.js';
+import { guarded } from '../guard.js';
 import { RegistryError } from '../registry-error.js';
 import type { Deleter } from '../registry.js';
 import type { Client } from './client.js';
@@ -20,7 +23,8 @@ export function createDeleter(
   return {
     async deleteManifest(repository, digest, options = {}) {
       const { isLate, isHere, what = `delete ${repository}@${digest}` } = options;
-      const route = `manifests/${digest}`;
+      const route = `manifests/${guarded('digest', digest, isDigest)}`;
+      guarded('repository', repository, isRepository);
       const response = await client.send('DELETE', repository, route, { isLate });
       // 202 by the spec; 200 and 204 are seen elsewhere.
       if (isSuccess(response, 200, 202, 204)) {

@@ -6,11 +6,13 @@ import * as v from 'valibot';
 
 import type { HttpResponse } from '../../http/message.js';
 import { isDigest, type Digest } from '../../oci/digest.js';
+import { isRepository, isTag } from '../../oci/reference.js';
 import { Client, scopeOf } from '../distribution/client.js';
 import { createDeleter } from '../distribution/deletes.js';
 import { openDistribution } from '../distribution/distribution.js';
 import { errorOf, isSuccess, jsonOf, saysUnknown } from '../distribution/errors.js';
 import { createRights } from '../distribution/rights.js';
+import { guarded } from '../guard.js';
 import { RegistryError } from '../registry-error.js';
 import type {
   Advice,
@@ -122,11 +124,13 @@ function whyKept(response: HttpResponse): string | undefined {
 function createUntagger(client: Client, reader: Reader): Untagger {
   return {
     async untag(repository, tag, digest, { isLate } = {}) {
+      const route = `manifests/${guarded('tag', tag, isTag)}`;
+      guarded('repository', repository, isRepository);
       // Right before the delete: it may point elsewhere now, at a manifest in use.
       if ((await reader.resolve(repository, tag)) !== digest) {
         return;
       }
-      const response = await client.send('DELETE', repository, `manifests/${tag}`, { isLate });
+      const response = await client.send('DELETE', repository, route, { isLate });
       if (!isSuccess(response, 200, 202, 204) && !saysUnknown(response)) {
         throw client.refusal(response, `remove the tag ${repository}:${tag}`);
       }

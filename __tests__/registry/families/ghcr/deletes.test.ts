@@ -74,7 +74,7 @@ describe('The route of a version', () => {
   });
 
   it('is none for a package without a name', () => {
-    expect(() => parametersOf({ ...found, name: '' })).toThrow('without a name');
+    expect(() => parametersOf({ ...found, name: '' })).toThrow('the name of a package');
   });
 
   it('ends with the id', () => {

@@ -47,7 +47,7 @@ describe('The owner of a package', () => {
     ['octocat/a', 'octocat/b', 'octocat/c'].forEach((name) => seed(ghcr.state, name, one, 'v1'));
     const { lister, restorer } = openScene(ghcr, { token: PERSONAL_TOKEN });
     const listings = ['octocat/a', 'octocat/b', 'octocat/c'].map((name) => lister?.manifests(name));
-    await Promise.all([...listings, restorer?.restorable('octocat/a')]);
+    await Promise.all([...listings, restorer?.isRestorable('octocat/a', '1')]);
     const asked = ghcr.apiRequests
       .map(({ url }) => url)
       .filter((url) => /^\/users?(\/[^/]+)?$/.test(url));

@@ -109,10 +109,10 @@ describe('A restore of one version', () => {
     const { deleter, restorer } = openScene(ghcr);
     const id = idOf(ghcr, pair);
     await deleter.deleteManifest(REPOSITORY, pair.digest);
-    expect([...((await restorer?.restorable(REPOSITORY)) ?? [])]).toEqual([id]);
+    expect(await restorer?.isRestorable(REPOSITORY, id)).toBe(true);
     expect(restorer?.window).toBe(30 * DAY);
     await ghcr.clock.sleep(30 * DAY + 1);
-    expect([...((await restorer?.restorable(REPOSITORY)) ?? [])]).toEqual([]);
+    expect(await openScene(ghcr).restorer?.isRestorable(REPOSITORY, id)).toBe(false);
     await expect(restorer?.restore(REPOSITORY, id)).rejects.toMatchObject({
       kind: 'hidden',
       message: expect.stringContaining(`could not restore the version ${id} of ${REPOSITORY}`),
@@ -139,13 +139,19 @@ describe('A restore of one version', () => {
     });
   });
 
-  it('finds all that can be restored in several pages', async () => {
+  it('finds all that can be restored in several pages, and asks for them once', async () => {
     const ghcr = await filled();
     const many = Array.from({ length: 130 }, (_, n) => image(`many ${String(n)}`));
     many.forEach((content) => seed(ghcr.state, REPOSITORY, content));
     expect((await cleanScene(ghcr)).complaints).toEqual([]);
-    const ids = await openScene(ghcr).restorer?.restorable(REPOSITORY);
-    expect(ids?.size).toBe(134);
+    const { restorer } = openScene(ghcr);
+    const ids = [...many, pair, signature].map((content) => idOf(ghcr, content));
+    ghcr.apiRequests.length = 0;
+    const found = await Promise.all(ids.map((id) => restorer?.isRestorable(REPOSITORY, id)));
+    const lists = ghcr.apiRequests.filter(({ url }) => url.includes('state=deleted'));
+    expect(lists).toHaveLength(2);
+    expect(new Set(found)).toEqual(new Set([true]));
+    expect(await restorer?.isRestorable(REPOSITORY, idOf(ghcr, kept))).toBe(false);
   });
 });
 

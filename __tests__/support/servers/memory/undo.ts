@@ -31,8 +31,6 @@ export interface Undo {
   readonly restorer: Restorer;
   /** the digests that it was asked to restore, in order */
   readonly asked: string[];
-  /** how many times it was asked for the list */
-  readonly lists: () => number;
   idOf(digest: string): string;
   /** to be asked with each request where it lags */
   readonly interceptor: Interceptor;
@@ -53,7 +51,6 @@ export function undoOf(
   /** digest → reads until it is there */
   const coming = new Map<string, { left: number; version: Version }>();
   const asked: string[] = [];
-  let lists = 0;
 
   function arrive({ digest, stored, tags }: Version): void {
     now.manifests.set(digest, stored);
@@ -76,16 +73,13 @@ export function undoOf(
 
   return {
     asked,
-    lists: () => lists,
     idOf: (digest) => [...versions].find(([, each]) => each.digest === digest)?.[0] ?? '404',
     restorer: {
       window: 30 * 24 * 60 * 60 * 1000,
-      restorable: async (name) => {
-        lists += 1;
-        const own = [...versions].filter(
-          ([, version]) => name === repository && isDeleted(version) && !refuses(version.digest),
-        );
-        return new Set(own.map(([id]) => id));
+      isRestorable: (name, id) => {
+        const version = versions.get(id);
+        const isOwn = name === repository && version !== undefined;
+        return Promise.resolve(isOwn && isDeleted(version) && !refuses(version.digest));
       },
       restore: async (name, id) => {
         const version = versions.get(id);

@@ -3,6 +3,7 @@
  * versions nor children of indexes.
  */
 import type { Digest } from '../../../oci/digest.js';
+import { guarded } from '../../guard.js';
 import { RegistryError } from '../../registry-error.js';
 import type { Deleter } from '../../registry.js';
 import type { ApiAnswer, GitHubApi } from './api.js';
@@ -123,20 +124,13 @@ export function routeOf(
   { prefix }: Package,
   id: string,
 ): string {
-  if (!/^[1-9]\d{0,15}$/.test(id)) {
-    // It may come from a backup that somebody has changed.
-    throw new RegistryError(
-      'unexpected',
-      "the id of a version isn't one of GitHub's: nothing was sent",
-    );
-  }
-  return `${method} ${prefix}/packages/container/{name}/versions/${id}${method === 'POST' ? '/restore' : ''}`;
+  // It may come from a backup that somebody has changed.
+  const version = guarded('id of a version', id, (text) => /^[1-9]\d{0,15}$/.test(text));
+  return `${method} ${prefix}/packages/container/{name}/versions/${version}${method === 'POST' ? '/restore' : ''}`;
 }
 
-/** The parameters of that route. @throws Error for an empty name */
+/** The parameters of that route. @throws RegistryError for an empty name */
 export function parametersOf({ prefix, owner, name }: Package): Record<string, string> {
-  if (name === '') {
-    throw new Error('a package without a name');
-  }
+  guarded('name of a package', name, (text) => text !== '');
   return prefix === '/user' ? { name } : { owner, name };
 }

@@ -122,10 +122,16 @@ function createPackageRights(api: GitHubApi): Rights {
 }
 
 function createRestorer(api: GitHubApi, owners: Owners, versions: VersionList): Restorer {
+  /** by repository: the list is asked for once, since nothing comes back to it during a run */
+  const ids = new Map<string, Promise<ReadonlySet<string>>>();
+  const read = async (repository: string) =>
+    new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
   return {
     window: RESTORE_WINDOW,
-    async restorable(repository) {
-      return new Set((await versions.deleted(repository)).map(({ id }) => String(id)));
+    async isRestorable(repository, id) {
+      const known = ids.get(repository) ?? read(repository);
+      ids.set(repository, known);
+      return (await known).has(id);
     },
     async restore(repository, id) {
       const found = await owners.packageOf(repository);
