@@ -39,12 +39,13 @@ import {
   restoreTitle,
 } from './report/restore.js';
 import type { Run } from './run/run.js';
+import { finalityNote } from './report/sections/aftermath.js';
 import { headline } from './report/sections/headline.js';
 import { firstRunNote } from './report/first-run.js';
 import { DRY_RUN_DELETES } from './report/sections/visibility.js';
 import { totals } from './report/totals.js';
 import { problems, sentence } from './report/problems.js';
-import { quotaWarnings, undeletableWarnings } from './report/warnings.js';
+import { quotaWarnings, repositoryWarnings } from './report/warnings.js';
 import { VERSION } from './text/version.js';
 import { count } from './text/words.js';
 import { pagesOf } from './text/pages.js';
@@ -180,15 +181,22 @@ function announce(
   const howMany = count(repositories.length, 'repository', 'repositories');
   const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
   log.info(`${settings.registry.origin}: ${howMany} to survey${mode}`);
-  log.info(
-    lister === undefined
-      ? 'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
-          'another manifest names can be seen'
-      : `${family} lists every manifest, tagged or not`,
-  );
+  log.info(listingNote(family, lister));
   if (settings.dryRun) {
     log.info(DRY_RUN_DELETES);
   }
+}
+
+function listingNote(family: string, lister: Registry['lister']): string {
+  if (lister === undefined) {
+    return (
+      'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or another ' +
+      'manifest names can be seen'
+    );
+  }
+  return lister.lacks === undefined
+    ? `${family} lists every manifest, tagged or not`
+    : `${family} lists every manifest, tagged or not, but those that were pushed by digest alone`;
 }
 
 /** Everything that people and later steps get to see; returns whether the job is green. */
@@ -209,7 +217,7 @@ async function report(
   [...quotaWarnings(read), ...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) =>
     log.warning(text),
   );
-  annotate(read.repositories.flatMap(undeletableWarnings), 'warning', log, WARNINGS);
+  annotate(read.repositories.flatMap(repositoryWarnings), 'warning', log, WARNINGS);
   const { reportFile, planFile } = settings;
   const noPlan =
     (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
@@ -223,9 +231,13 @@ async function report(
     annotate(refusalNotes(run), 'warning', log, REFUSALS);
   }
   await publish(run, redact);
-  const notes = [verifiedNote(run), planFileNote(run), backupNote(run), firstRunNote(run)].filter(
-    (note) => note !== undefined,
-  );
+  const notes = [
+    verifiedNote(run),
+    planFileNote(run),
+    backupNote(run),
+    finalityNote(run),
+    firstRunNote(run),
+  ].filter((note) => note !== undefined);
   notes.forEach((note) => log.info(note));
   const { cut } = deletedDigests(run);
   if (cut > 0) {

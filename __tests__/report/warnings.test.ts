@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 
 import type { Fate } from '../../src/plan/fate.js';
 import type { Run } from '../../src/run/run.js';
-import { quotaWarnings, undeletableWarnings } from '../../src/report/warnings.js';
+import { quotaWarnings, repositoryWarnings } from '../../src/report/warnings.js';
 import {
   cleanRun,
   d,
@@ -62,24 +62,24 @@ describe('the warning of a used-up quota', () => {
 
 describe('the warnings of what no run can delete', () => {
   it('are one for each, with repository, digest, reason and advice, and a single code', () => {
-    expect(quotaRun().repositories.flatMap(undeletableWarnings)).toEqual([
+    expect(quotaRun().repositories.flatMap(repositoryWarnings)).toEqual([
       `acme/web@${d('old index')} can't be deleted: GHCR refuses to delete version 101 of acme/web: it is the last ` +
         'tagged version of the package. Delete the package in its settings [undeletable]',
     ]);
     const two = ['one', 'two'].map((why): Fate => ({ kind: 'undeletable', why }));
-    expect(undeletableWarnings(ended('a', two))).toEqual([
+    expect(repositoryWarnings(ended('a', two))).toEqual([
       `a@${d('a 0')} can't be deleted: one [undeletable]`,
       `a@${d('a 1')} can't be deleted: two [undeletable]`,
     ]);
   });
 
   it('are none where all could be deleted, or failed', () => {
-    expect(undeletableWarnings(everyEnd)).toEqual([]);
+    expect(repositoryWarnings(everyEnd)).toEqual([]);
   });
 
   it('are single lines of bounded length', () => {
     const why = `::error::\r\n\u001b[2J${'y'.repeat(5_000)}`;
-    const [warning = ''] = undeletableWarnings(ended('a', [{ kind: 'undeletable', why }]));
+    const [warning = ''] = repositoryWarnings(ended('a', [{ kind: 'undeletable', why }]));
     expect(warning).toHaveLength(1_000);
     // eslint-disable-next-line no-control-regex -- these are what must not be there
     expect(warning).not.toMatch(/[\u0000-\u001f]|^::|\n::/);

@@ -46,6 +46,11 @@ export interface Outcome {
   readonly verified?: Verified;
   /** whether something was deleted and the run had to stop before it could verify what was kept */
   readonly unverified: boolean;
+  /**
+   * Why nothing can restore a manifest that was deleted, or may have been: the registry has freed its blobs with it, or
+   * those of a manifest that it lists. By manifest; safe to print. Absent without a sweep.
+   */
+  readonly final?: ReadonlyMap<Digest, string>;
 }
 
 /** A real run that ended before it came to this manifest must not look as if it had deleted it. */

@@ -45,6 +45,8 @@ export interface Policy extends Waits {
   readonly protection: Protection;
   /** by repository, all that may be deleted there; absent: all orphans may be */
   readonly approved?: ReadonlyMap<string, ReadonlySet<Digest>>;
+  /** whether a delete of an index also deletes each child image that no tag and no other listed index names */
+  readonly takesChildren?: boolean;
 }
 
 /**

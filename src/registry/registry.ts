@@ -35,8 +35,8 @@ export interface Registry {
   readonly parking?: Parking;
   /** absent: the server doesn't tell */
   readonly budget?: Budget;
-  /** What people should know of this server before they rely on a run: coded, safe to print. Asked once in a run. */
-  warnings?(): Promise<readonly string[]>;
+  /** what people have to know of this server for every run: coded, and safe to print */
+  readonly warnings?: readonly string[];
 }
 
 /** Sends GET and HEAD only. Checks names, sizes and digests; decides nothing. */

@@ -16,7 +16,7 @@ import { whyRefused } from './refusals.js';
 import { repositoriesByName, type RepositoryRun, type Run } from '../run/run.js';
 import { countRepository, COUNTS, totals, type Counts } from './totals.js';
 import { problems } from './problems.js';
-import { quotaWarnings, undeletableWarnings } from './warnings.js';
+import { quotaWarnings, repositoryWarnings } from './warnings.js';
 import { codeIn } from '../text/code.js';
 import { printable } from '../text/printable.js';
 import { VERSION } from '../text/version.js';
@@ -141,6 +141,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number) {
         contentBytes: manifest && contentBytes(manifest),
         what: { ...what, label: printable(label(what), LABEL_LENGTH) },
         ...versionOf(judged.orphan.digest, inventory),
+        final: repository.final?.get(judged.orphan.digest),
       };
     }),
     refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
@@ -152,7 +153,7 @@ function repositoryJson(repository: RepositoryRun, run: Run, freed: number) {
     broken: lazily(broken, ({ what, why }) => ({ what, why })),
     repaired: repair?.restored.values(),
     unverified: unverified || undefined,
-    warnings: [...warnings, ...undeletableWarnings(repository)].values(),
+    warnings: [...warnings, ...repositoryWarnings(repository)].values(),
   };
 }
 

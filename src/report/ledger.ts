@@ -6,7 +6,7 @@ const APART = 'this run knew nothing of earlier ones, and later ones will know n
 
 /** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
 export function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }: Run): string {
-  const isListed = untaggedListing === 'complete';
+  const isListed = untaggedListing !== 'none';
   if (ledger === undefined && isListed) {
     return 'No ledger was needed: the registry lists its manifests itself.';
   }

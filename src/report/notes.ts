@@ -1,10 +1,10 @@
 /** Lines of the job's log about the run as a whole. Plain text on one line each. */
 import type { Approval } from '../plan/approval.js';
 import type { Run } from '../run/run.js';
-import { isRestorable } from './sections/aftermath.js';
+import { finalDeletes, isRestorable } from './sections/aftermath.js';
 import { totals } from './totals.js';
 import { refusals, sentence } from './problems.js';
-import { count, duration, number } from '../text/words.js';
+import { count, duration, moment, number } from '../text/words.js';
 
 /** Said before anything is read. */
 export function approvalNote(plan: Approval, file: string, now: number): string {
@@ -43,9 +43,16 @@ export function verifiedNote({ repositories }: Run): string | undefined {
 }
 
 export function backupNote(run: Run): string | undefined {
-  return isRestorable(run, totals(run))
-    ? `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them`
-    : undefined;
+  if (!isRestorable(run)) {
+    return undefined;
+  }
+  const { restorableUntil, parkedFor } = run;
+  const isLimited = restorableUntil !== undefined && parkedFor !== undefined;
+  const until = isLimited ? `, until ${moment(restorableUntil)} at least` : '';
+  const final = finalDeletes(run);
+  const but =
+    final === 0 ? '' : `. ${number(final)} of the deletes can't be undone: see the warnings`;
+  return `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them${until}${but}`;
 }
 
 /** The reasons why a real run would delete less than this dry-run lists. */

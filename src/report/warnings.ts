@@ -1,7 +1,7 @@
 /** The warnings that follow from the fates of orphans. None of them makes the job red. */
 import { judge } from '../plan/fate.js';
 import type { RepositoryRun, Run } from '../run/run.js';
-import { coded } from '../text/code.js';
+import { coded, withoutCodes } from '../text/code.js';
 import { count, timeOfDay } from '../text/words.js';
 import { SENTENCE } from './problems.js';
 import { totals } from './totals.js';
@@ -33,8 +33,25 @@ export function quotaWarnings(run: Run): readonly string[] {
   return [coded(what, 'quota-used-up')];
 }
 
-/** One for each manifest that no run can delete, with its repository's name: single lines of plain text, safe for a log. */
-export function undeletableWarnings(repository: RepositoryRun): readonly string[] {
+/** The warnings of one repository, with its name: single lines of plain text, safe for a log. */
+export function repositoryWarnings(repository: RepositoryRun): readonly string[] {
+  return [...undeletableWarnings(repository), ...finalWarnings(repository)];
+}
+
+/** At most one. */
+function finalWarnings({ inventory, final }: RepositoryRun): readonly string[] {
+  const [why] = final?.values() ?? [];
+  if (final === undefined || why === undefined) {
+    return [];
+  }
+  const what =
+    `${inventory.repository}: the delete of ${count(final.size, 'manifest')} is final. The registry frees layers with ` +
+    `their manifest, and did not keep them: ${withoutCodes(why)}`;
+  return [coded(what, 'delete-final', LENGTH)];
+}
+
+/** One for each manifest that no run can delete. */
+function undeletableWarnings(repository: RepositoryRun): readonly string[] {
   const { repository: name } = repository.inventory;
   return judge(repository).flatMap(({ orphan, fate }) =>
     fate.kind === 'undeletable'

@@ -189,6 +189,7 @@ class Cleaning {
         keepUntagged,
         protection,
         approved: this.#named.approval?.repositories,
+        takesChildren: this.#registry.deleter.takesChildren,
         now,
       },
     };
@@ -228,6 +229,7 @@ class Cleaning {
       list: lister?.confirmsDeletes === true ? (name) => lister.manifests(name) : undefined,
       budget: this.#registry.budget,
       restorer: this.#registry.restorer,
+      parking: this.#registry.parking,
       save: (manifests) => {
         const [origin, savedAt] = [registry.origin, clock.now()];
         return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));

@@ -1,6 +1,7 @@
 /**
  * The registry's own list of one repository's manifests, and whether it agrees with what was read. A list that lacks
- * a manifest which the registry serves is half a list: what it lacks may need anything, so that is a gap.
+ * a manifest which the registry serves is half a list: what it lacks may need anything, so that is a gap. Where the list
+ * is known to lack some, those that something else led to are read beside it.
  */
 import type { Digest } from '../oci/digest.js';
 import type { Inventory } from '../plan/inventory.js';
@@ -31,6 +32,11 @@ export class ListingReading {
     this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
   }
 
+  /** Whether there is a list, and it lacks nothing. */
+  get isWhole(): boolean {
+    return this.listing !== undefined && this.#context.lister?.lacks === undefined;
+  }
+
   /** the listed manifests */
   manifests(): Found[] {
     return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
@@ -59,10 +65,8 @@ export class ListingReading {
       return undefined;
     }
     const { attempts, clock, repository } = this.#context;
-    const unlisted = await this.#served(
-      [...manifests.keys()].filter((digest) => !listing.has(digest)),
-      reads,
-    );
+    const beside = [...manifests.keys()].filter((digest) => !listing.has(digest));
+    const unlisted = this.isWhole ? await this.#served(beside, reads) : undefined;
     const lost = [...absent].find((digest) => listing.has(digest) && !reads.isExpectedGone(digest));
     if (unlisted === undefined && lost === undefined) {
       return undefined;

@@ -25,7 +25,7 @@ interface RunInput
     Pick<Run, 'failures' | 'requests' | 'startedAt' | 'finishedAt'> {
   readonly settings: CleanSettings;
   readonly named: Named;
-  readonly registry: Pick<Registry, 'family' | 'advice' | 'lister' | 'restorer'>;
+  readonly registry: Pick<Registry, 'family' | 'advice' | 'lister' | 'restorer' | 'parking' | 'warnings'>;
   readonly choice: Choice;
   /** the repositories that the run had to read */
   readonly chosen: readonly string[];
@@ -51,7 +51,8 @@ export function runOf(done: RunInput): Run {
     settings: reported(settings),
     pinned: { ...pinned, unmet: unmet(protection, surveys) },
     backup: done.backup.isUsed ? done.backup.directory : undefined,
-    restorableUntil: done.backup.isUsed ? undoOf(registry, done.finishedAt) : undefined,
+    restorableUntil: done.backup.isUsed ? restorableUntil(done) : undefined,
+    parkedFor: registry.parking?.window,
     applied: approval && {
       createdAt: approval.createdAt,
       ignored: outside(approval.repositories, chosen),
@@ -65,11 +66,12 @@ export function runOf(done: RunInput): Run {
     unnameableRepositories: choice.unnameable,
     intake,
     ignoredCandidates: outside(intake.candidates, choice.repositories),
-    untaggedListing: registry.lister === undefined ? 'none' : 'complete',
+    untaggedListing: listingOf(registry),
     family: registry.family,
     advice: registry.advice,
     ledger: news,
     warnings: [
+      ...(registry.warnings ?? []),
       ...(clocks.warning === undefined ? [] : [clocks.warning]),
       ...choice.warnings,
       ...unused.map((name) =>
@@ -85,9 +87,17 @@ export function runOf(done: RunInput): Run {
   };
 }
 
-/** Until when the server's own undo restores what is deleted now, in epoch milliseconds. */
-function undoOf({ restorer }: Pick<Registry, 'restorer'>, now: number): number | undefined {
-  return restorer?.window === undefined ? undefined : now + restorer.window;
+function restorableUntil({ registry, startedAt, finishedAt }: RunInput): number | undefined {
+  const { restorer, parking } = registry;
+  const [start, window] = parking ? [startedAt, parking.window] : [finishedAt, restorer?.window];
+  return window === undefined ? undefined : start + window;
+}
+
+function listingOf({ lister }: Pick<Registry, 'lister'>): Run['untaggedListing'] {
+  if (lister === undefined) {
+    return 'none';
+  }
+  return lister.lacks === undefined ? 'complete' : `without-${lister.lacks}`;
 }
 
 /** Field by field, because the settings of a run also hold the login, which their type hides. */

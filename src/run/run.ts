@@ -31,10 +31,15 @@ export interface Run {
   /** absolute path of the directory in which this run saved what it deleted; absent when it saved nothing */
   readonly backup?: string;
   /**
-   * Epoch milliseconds until which the server's own undo restores the last manifest that this run deleted; absent when
-   * it saved nothing, or the server has no such undo.
+   * Epoch milliseconds until which what this run deleted can be restored: the last manifest by the server's own undo, or
+   * the first one, where its blobs were parked. Absent when the run saved nothing, or no fixed time ends that.
    */
   readonly restorableUntil?: number;
+  /**
+   * The registry frees the blobs of a manifest with it, and a run parks them first. In milliseconds: for how long they
+   * stay at least. Absent where blobs stay by themselves.
+   */
+  readonly parkedFor?: number;
   /** the plan that was carried out */
   readonly applied?: {
     /** epoch milliseconds */
@@ -61,8 +66,8 @@ export interface Run {
   readonly intake: Intake;
   /** candidates in repositories that the input `repositories` excludes */
   readonly ignoredCandidates: number;
-  /** whether the registry can list untagged manifests */
-  readonly untaggedListing: 'none' | 'complete';
+  /** whether the registry can list untagged manifests; the third: but for those that were pushed by digest alone */
+  readonly untaggedListing: 'none' | 'complete' | 'without-digest-pushes';
   /** the registry's, as messages name it */
   readonly family: string;
   readonly advice: Advice;

@@ -320,8 +320,8 @@ class Reading {
   }
 
   /** A complete list has led to every referrer, and its body tells its subject. */
-  async #askReferrers({ listing, manifests }: Inventory): Promise<boolean> {
-    const found = listing === undefined ? await this.#referrers.ask(manifests.keys()) : undefined;
+  async #askReferrers({ manifests }: Inventory): Promise<boolean> {
+    const found = this.#list.isWhole ? undefined : await this.#referrers.ask(manifests.keys());
     await this.follow(found ?? []);
     return found !== undefined;
   }

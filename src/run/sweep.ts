@@ -3,15 +3,25 @@
  * delete and from time to time after it. It deletes nothing else, and verifies what was kept.
  */
 import type { SurveyOptions } from './survey-options.js';
+import type { Inventory } from '../plan/inventory.js';
 import type { Plan } from '../plan/plan.js';
 import type { Survey } from '../plan/survey.js';
 import { BackupError } from './backup/backup.js';
 import type { Digest } from '../oci/digest.js';
-import type { Budget, Deleter, Lister, Pusher, Reader, Restorer } from '../registry/registry.js';
+import type {
+  Budget,
+  Deleter,
+  Lister,
+  Parking,
+  Pusher,
+  Reader,
+  Restorer,
+} from '../registry/registry.js';
 import { NO_PROGRESS } from './attempts.js';
 import { Confirmation, confirmTags } from './confirmation.js';
 import { Deletion } from './deletion.js';
 import { heal, type HealResult } from './heal.js';
+import { parkBlobs } from './parked-blobs.js';
 import { condemnedOf, Recheck, retagged, tagsIn, type OrphanCopy } from './recheck.js';
 import { digestsWith, isGone, type Fate, type Outcome } from '../plan/fate.js';
 import type { Contain } from './surveys.js';
@@ -25,6 +35,7 @@ export interface SweepOptions extends SurveyOptions {
   readonly list?: Lister['manifests'];
   readonly budget?: Budget;
   readonly restorer?: Restorer;
+  readonly parking?: Parking;
   /**
    * When it resolves, these manifests can be restored.
    *
@@ -68,6 +79,7 @@ export async function sweepRepository(
 
 class Sweep {
   readonly #plan: Plan;
+  readonly #manifests: Inventory['manifests'];
   readonly #options: SweepOptions;
   readonly #recheck: Recheck;
   readonly #confirmation: Confirmation;
@@ -82,9 +94,12 @@ class Sweep {
   #hasChanged = false;
   /** number of rechecks in a row that brought no delete to its end */
   #fruitless = 0;
+  /** why deletes are final, by manifest */
+  #final: ReadonlyMap<Digest, string> = new Map();
 
   constructor(survey: Survey, candidates: Iterable<Digest>, options: SweepOptions) {
     this.#plan = survey.plan;
+    this.#manifests = survey.inventory.manifests;
     this.#options = options;
     // The progress of a sweep counts orphans.
     this.#recheck = new Recheck(survey, candidates, { ...options, progress: NO_PROGRESS });
@@ -95,8 +110,9 @@ class Sweep {
 
   async run(): Promise<Outcome> {
     this.#options.progress.expect(this.#plan.orphans.length);
-    // This comes before the recheck, so that nothing slow comes between it and the deletes.
+    // These come before the recheck, so that nothing slow comes between it and the deletes.
     await this.#save(this.#condemned);
+    await this.#park();
     const isWhole = await this.#contain(this.#deleteAll());
     this.#giveUp('this action failed before its turn came');
     await this.#contain(this.#confirmation.askAll());
@@ -105,7 +121,7 @@ class Sweep {
     const { restored, broken, verified, unverified, tags } = await this.#prove();
     restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
     await this.#confirmTags(tags);
-    return { fates: this.#fates, broken, verified, unverified };
+    return { fates: this.#fates, broken, verified, unverified, ...this.#finality() };
   }
 
   async #deleteAll(): Promise<true> {
@@ -222,6 +238,23 @@ class Sweep {
       }
       this.#giveUp(error.message);
     }
+  }
+
+  async #park(): Promise<void> {
+    const { parking, concurrency } = this.#options;
+    if (parking === undefined || this.#isStopped()) {
+      return;
+    }
+    const { repository } = this.#plan;
+    const manifests = this.#open().flatMap((digest) => this.#manifests.get(digest) ?? []);
+    this.#final = await parkBlobs(repository, manifests, { parking, concurrency });
+  }
+
+  /** Of those that are gone, or may be: a failed delete may have been carried out all the same. */
+  #finality(): Pick<Outcome, 'final'> {
+    const tried = new Set(this.#tried());
+    const final = [...this.#final].filter(([digest]) => tried.has(digest));
+    return final.length === 0 ? {} : { final: new Map(final) };
   }
 
   /** @param until epoch milliseconds: no delete is sent from then on */

@@ -39,6 +39,8 @@ export const CODES = [
   'still-referenced',
   /** no run can delete this manifest, for a reason that lies in it alone */
   'undeletable',
+  /** nothing can restore what was deleted */
+  'delete-final',
   'quota-used-up',
   'digest-mismatch',
   'rate-limited',

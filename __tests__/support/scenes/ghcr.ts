@@ -3,7 +3,7 @@ import type { Clock } from '../../../src/http/clock.js';
 import type { Digest } from '../../../src/oci/digest.js';
 import { openRegistry } from '../../../src/registry/families/families.js';
 import type { Registry } from '../../../src/registry/registry.js';
-import { undeletableWarnings, quotaWarnings } from '../../../src/report/warnings.js';
+import { repositoryWarnings, quotaWarnings } from '../../../src/report/warnings.js';
 import { NOW } from '../builders/inventories.js';
 import { startGhcr, type Ghcr } from '../servers/ghcr/ghcr.js';
 import { JOB_TOKEN, type GhcrOptions } from '../servers/ghcr/options.js';
@@ -134,5 +134,5 @@ export function manifestReads({ requests }: Pick<Ghcr, 'requests'>): Map<string,
 export function warningsOf({ run: done }: Ran): string[] {
   return done === undefined
     ? []
-    : [...quotaWarnings(done), ...done.repositories.flatMap(undeletableWarnings)];
+    : [...quotaWarnings(done), ...done.repositories.flatMap(repositoryWarnings)];
 }

@@ -47,6 +47,7 @@ export interface Looking {
   readonly lister: SweepOptions['lister'];
   readonly list: SweepOptions['list'];
   readonly budget: SweepOptions['budget'];
+  readonly parking: SweepOptions['parking'];
 }
 
 export async function startScene(
@@ -68,6 +69,7 @@ export async function startScene(
     lister: more.lister,
     list: more.list,
     budget: more.budget,
+    parking: more.parking,
     policy: policy(more.policy),
     concurrency: more.concurrency ?? 4,
     progress: {

@@ -4,7 +4,7 @@ import { code, linkedMessage } from '../../text/markdown.js';
 import { repositoriesByName, type Run } from '../../run/run.js';
 import { type Totals } from '../totals.js';
 import { problems, refusals, type Problem } from '../problems.js';
-import { quotaWarnings, undeletableWarnings } from '../warnings.js';
+import { quotaWarnings, repositoryWarnings } from '../warnings.js';
 import { number } from '../../text/words.js';
 import { list } from './list.js';
 
@@ -58,7 +58,7 @@ export function warningsSection(run: Run): Section | undefined {
       warnings.map((warning) => `- ${code(inventory.repository)}: ${said(warning)}\n`),
     ),
     ...repositoriesByName(run)
-      .flatMap(undeletableWarnings)
+      .flatMap(repositoryWarnings)
       .map((warning) => `- ${said(warning)}\n`),
   ];
   return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning', {

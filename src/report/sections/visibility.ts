@@ -38,7 +38,11 @@ function listing(run: Run, sums: Totals): string {
   if (run.untaggedListing === 'complete') {
     return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
   }
-  const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
+  const ledger = isRemembered ? ' that the ledger remembers,' : '';
+  const cannot =
+    run.untaggedListing === 'none'
+      ? `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${ledger} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`
+      : `${run.family} lists the manifests of a repository, but not those that were pushed by digest alone, as signatures and other referrers are. Such a manifest was considered only where an input names it,${ledger} or another manifest refers to it; any other can't be seen, is in none of the numbers here, and stays.`;
   // The first run's hint, at the top, says what to give.
   if (named === 0) {
     return cannot;
