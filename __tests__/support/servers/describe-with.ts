@@ -4,17 +4,21 @@
  */
 import { describe } from '@jest/globals';
 
+export type Program =
+  | 'docker-registry'
+  | 'distribution-3'
+  | 'olareg'
+  | 'gitea'
+  | 'pulp'
+  | 'skopeo'
+  | 'gcrane'
+  | 'attach'
+  | 'node24'
+  | 'chromium';
+
 /** `found` is what the search for the program gave; undefined skips the tests. */
 export function describeWith(
-  program:
-    | 'docker-registry'
-    | 'distribution-3'
-    | 'olareg'
-    | 'skopeo'
-    | 'gcrane'
-    | 'attach'
-    | 'node24'
-    | 'chromium',
+  program: Program,
   found: unknown,
   title: string,
   tests: () => void,

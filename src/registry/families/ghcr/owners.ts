@@ -5,6 +5,8 @@
 import * as v from 'valibot';
 
 import { inForm } from '../../../oci/json.js';
+import { isRepository } from '../../../oci/reference.js';
+import { guarded } from '../../guard.js';
 import { RegistryError } from '../../registry-error.js';
 import type { GitHubApi } from './api.js';
 
@@ -35,7 +37,7 @@ export class Owners {
 
   /** @throws RequestFailure also for a name that has no owner: without a name, routes of one package are others */
   async packageOf(repository: string): Promise<Package> {
-    const [owner = '', ...rest] = repository.split('/');
+    const [owner = '', ...rest] = guarded('repository', repository, isRepository).split('/');
     const name = rest.join('/');
     if (owner === '' || name === '') {
       throw new RegistryError(
