@@ -43,11 +43,11 @@ describe('a run whose deletes can be undone for a time', () => {
   it('says until when, in the summary and in the log', () => {
     const made = done([DELETED, DELETED]);
     expect(section(made)).toContain(
-      'Gitea keeps the layers for 1 day at least: those of the first delete until 2026-11-24 03:00 UTC.',
+      'Gitea keeps the layers for 1 day, and may free them from 2026-11-24 03:00 UTC on.',
     );
     expect(backupNote(made)).toBe(
-      'the deleted manifests were saved in /tmp/backup: a run with restore-from restores them, until 2026-11-24 03:00 UTC ' +
-        'at least',
+      'the deleted manifests were saved in /tmp/backup: a run with restore-from restores them, if it comes before ' +
+        '2026-11-24 03:00 UTC',
     );
     expect(made.repositories.flatMap(repositoryWarnings)).toEqual([]);
   });
@@ -55,9 +55,7 @@ describe('a run whose deletes can be undone for a time', () => {
   it('says of how many deletes that they are final, and warns', () => {
     const made = done([DELETED, DELETED, DELETED], [0, 2]);
     expect(section(made)).toMatch(/ 2 of the deletes are final: see "Warnings"\.\n?$/);
-    expect(backupNote(made)).toMatch(
-      /at least\. 2 of the deletes can't be undone: see the warnings$/,
-    );
+    expect(backupNote(made)).toMatch(/UTC\. 2 of the deletes can't be undone: see the warnings$/);
     expect(made.repositories.flatMap(repositoryWarnings)).toEqual([
       'team/app: the delete of 2 manifests is final. The registry frees layers with their manifest, and did not keep ' +
         'them: could not keep it: Gitea answered 403 [delete-final]',

@@ -234,7 +234,7 @@ export interface Restorer {
 
 /** For a registry that frees the blobs of a manifest with it: they are kept there before the delete. */
 export interface Parking {
-  /** milliseconds after which the server may free what was parked */
+  /** milliseconds after the first time that a blob was parked; then the server may free it */
   readonly window: number;
   /**
    * Makes the repository keep a blob when the manifests that name it are deleted. A push of such a manifest then works

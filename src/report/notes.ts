@@ -48,7 +48,7 @@ export function backupNote(run: Run): string | undefined {
   }
   const { restorableUntil, parkedFor } = run;
   const isLimited = restorableUntil !== undefined && parkedFor !== undefined;
-  const until = isLimited ? `, until ${moment(restorableUntil)} at least` : '';
+  const until = isLimited ? `, if it comes before ${moment(restorableUntil)}` : '';
   const final = finalDeletes(run);
   const but =
     final === 0 ? '' : `. ${number(final)} of the deletes can't be undone: see the warnings`;

@@ -37,7 +37,7 @@ export interface Run {
   readonly restorableUntil?: number;
   /**
    * The registry frees the blobs of a manifest with it, and a run parks them first. In milliseconds: for how long they
-   * stay at least. Absent where blobs stay by themselves.
+   * stay. Absent where blobs stay by themselves.
    */
   readonly parkedFor?: number;
   /** the plan that was carried out */

@@ -29,7 +29,7 @@ export function finalDeletes({ repositories }: Run): number {
 export function finalityNote({ settings, family, parkedFor }: Run): string | undefined {
   return settings.dryRun && parkedFor !== undefined
     ? `${family} frees the layers of a manifest with it, so deletes there are final unless their layers are kept. A real ` +
-        `run has them kept before it deletes, for ${duration(parkedFor)} at least. A dry-run can't find out whether ` +
+        `run has them kept before it deletes, for ${duration(parkedFor)}. A dry-run can't find out whether ` +
         `${family} allows that; the report of a real run says it`
     : undefined;
 }
@@ -66,8 +66,8 @@ function timeLimit({ restorableUntil, finishedAt, parkedFor, family }: Run): str
   return parkedFor === undefined
     ? ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
         `until ${moment(restorableUntil)}.`
-    : ` ${family} keeps the layers for ${duration(parkedFor)} at least: those of the first delete until ` +
-        `${moment(restorableUntil)}.`;
+    : ` ${family} keeps the layers for ${duration(parkedFor)}, and may free them from ${moment(restorableUntil)} on. A ` +
+        'layer that an earlier run kept there, too, may go sooner.';
 }
 
 export function diskSection(run: Run, sums: Totals): Section | undefined {
