@@ -68,9 +68,12 @@ describe.each(realRegistries)(`$name`, (kind) => {
       });
 
       describeWith('skopeo', skopeo, 'an image in use', () => {
-        it('is pulled whole', () => {
+        it('is pulled whole', async () => {
           for (const [tag, { main }] of after.tags) {
-            expect({ tag, digest: pull(registry, tag) }).toEqual({ tag, digest: main.digest });
+            expect({ tag, digest: await pull(registry, tag) }).toEqual({
+              tag,
+              digest: main.digest,
+            });
           }
         });
       });

@@ -119,8 +119,8 @@ describe.each(realRegistries)('$name', (kind) => {
         });
 
         describeWith('skopeo', skopeo, 'a kept image', () => {
-          it('is pulled whole', () => {
-            expect(pull(registry, 'latest')).toBe(two.main.digest);
+          it('is pulled whole', async () => {
+            expect(await pull(registry, 'latest')).toBe(two.main.digest);
           });
         });
 

@@ -46,7 +46,7 @@ interface Blob {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-interface ManifestOptions {
+export interface ManifestOptions {
   readonly family?: Family;
   readonly config: Blob;
   readonly layers: readonly Blob[];

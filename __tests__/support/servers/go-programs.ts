@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,19 +14,23 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { alone, LONGEST_BUILD } from './alone.js';
 import { CACHE, failInCi, type RegistryProgram } from './programs.js';
 
 interface GoProgram {
   /** how messages call it */
   readonly title: string;
   /** the directory of its module; clients have their own, so that they move no version of the registries */
-  readonly module: 'go' | 'gcrane' | 'referrers';
+  readonly module: 'go' | 'gcrane' | 'gitea' | 'referrers';
   readonly package: string;
+  /** for the linker, beside what all get */
+  readonly linker?: string;
+  /** directories of its module that it reads when it runs; they are copied beside it */
+  readonly files?: readonly string[];
 }
 
 const PROGRAMS = {
@@ -41,10 +46,17 @@ const PROGRAMS = {
     package: 'github.com/google/go-containerregistry/cmd/gcrane',
   },
   attach: { title: 'attach', module: 'referrers', package: '.' },
+  gitea: {
+    title: 'Gitea',
+    module: 'gitea',
+    package: 'code.gitea.io/gitea',
+    // Its makefile sets the version, and without one it answers `development`.
+    linker: '-X main.Version=1.26.0',
+    files: ['options', 'public', 'templates'],
+  },
 } as const satisfies Record<string, GoProgram>;
 
-/** Distribution took four minutes on two busy cores, with nothing downloaded or compiled before. */
-const LONGEST_BUILD = 30 * 60 * 1000;
+type Name = keyof typeof PROGRAMS;
 
 /** Distribution 3.x. @throws Error with CI=true when it can't be built */
 export function findDistribution3(): RegistryProgram | undefined {
@@ -67,7 +79,20 @@ export function findAttach(): string | undefined {
   return find('attach');
 }
 
-function find(name: keyof typeof PROGRAMS): string | undefined {
+/** Gitea's server without its web pages. @throws Error with CI=true when it can't be built */
+export function findGiteaBinary(): GiteaBinary | undefined {
+  const binary = find('gitea');
+  return binary === undefined ? undefined : { binary, files: filesOf(binary) };
+}
+
+export interface GiteaBinary {
+  /** path of the program */
+  readonly binary: string;
+  /** the directory of its templates and translations */
+  readonly files: string;
+}
+
+function find(name: Name): string | undefined {
   const { title, module } = PROGRAMS[name];
   const directory = fileURLToPath(new URL(`${module}/`, import.meta.url));
   // A go.mod, a go.sum, and the source of what is our own.
@@ -91,17 +116,29 @@ function find(name: keyof typeof PROGRAMS): string | undefined {
   return binary;
 }
 
-function build(name: keyof typeof PROGRAMS, directory: string, home: string, binary: string): void {
+function build(name: Name, directory: string, home: string, binary: string): void {
   const scratch = mkdtempSync(path.join(home, `${name}-`));
   const built = path.join(scratch, name);
-  const flags = ['-mod=readonly', '-p', '2', '-trimpath', '-buildvcs=false', '-ldflags=-s -w'];
-  try {
-    execFileSync('go', ['build', ...flags, '-o', built, PROGRAMS[name].package], {
+  const { linker = '', files = [], ...program }: GoProgram = PROGRAMS[name];
+  const flags = ['-p', '2', '-trimpath', '-buildvcs=false', `-ldflags=-s -w ${linker}`.trimEnd()];
+  const go = (command: string, ...parameters: string[]) =>
+    execFileSync('go', [command, '-mod=readonly', ...parameters], {
       cwd: directory,
+      encoding: 'utf8',
       env: { ...process.env, GOFLAGS: '', GOWORK: 'off', CGO_ENABLED: '0' },
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit'],
       timeout: LONGEST_BUILD,
     });
+  try {
+    go('build', ...flags, '-o', built, program.package);
+    if (files.length > 0) {
+      const source = go('list', '-m', '-f', '{{.Dir}}', program.package).trim();
+      rmSync(filesOf(binary), { recursive: true, force: true });
+      files.forEach((each) => {
+        copyWritable(path.join(source, each), path.join(filesOf(binary), each));
+      });
+    }
+    // Last: where the program is, its files are.
     renameSync(built, binary);
   } catch {
     // No Go, too old a Go or no network: the caller sees that there is no program.
@@ -110,38 +147,18 @@ function build(name: keyof typeof PROGRAMS, directory: string, home: string, bin
   }
 }
 
-/** Several test files may look at once, and a build is too long to do twice: the others wait for the first. */
-function alone(lock: string, task: () => void): void {
-  const deadline = Date.now() + LONGEST_BUILD;
-  while (!take(lock)) {
-    if (!isHeld(lock) || Date.now() > deadline) {
-      rmSync(lock, { force: true });
-    } else {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+function filesOf(binary: string): string {
+  return `${binary}-files`;
+}
+
+/** Go keeps modules read-only, and a copy that is so too could not be removed again. */
+function copyWritable(from: string, to: string): void {
+  for (const entry of readdirSync(from, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) {
+      const source = path.join(entry.parentPath, entry.name);
+      const target = path.join(to, path.relative(from, source));
+      mkdirSync(path.dirname(target), { recursive: true });
+      copyFileSync(source, target);
     }
-  }
-  try {
-    task();
-  } finally {
-    rmSync(lock, { force: true });
-  }
-}
-
-function take(lock: string): boolean {
-  try {
-    writeFileSync(lock, String(process.pid), { flag: 'wx' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A lock whose process is gone holds nobody up. */
-function isHeld(lock: string): boolean {
-  try {
-    process.kill(Number(readFileSync(lock, 'utf8')), 0);
-    return true;
-  } catch {
-    return false;
   }
 }

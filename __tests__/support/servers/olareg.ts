@@ -3,13 +3,11 @@
  * writes `index.json` before it answers, so there is nothing to wait for.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { once } from 'node:events';
 
 import { layoutManifests } from '../builders/oci-layout.js';
-import { answering, startProcess, type RealRegistry } from './real-registry.js';
+import { answering, freePort, startProcess, type RealRegistry } from './real-registry.js';
 
 export interface OlaregOptions {
   /** default true */
@@ -31,7 +29,6 @@ export async function startOlareg(
   const home = mkdtempSync(path.join(tmpdir(), 'olareg-'));
   const directory = options.directory ?? path.join(home, 'storage');
   mkdirSync(directory, { recursive: true });
-  // It logs the port that it was given, so 0 would not tell which one it got.
   const port = await freePort();
   const host = `127.0.0.1:${String(port)}`;
   const command = [
@@ -66,16 +63,4 @@ export async function startOlareg(
     await stop();
     throw error;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') {
-    throw new Error('a listening TCP server has a port');
-  }
-  return address.port;
 }

@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Command } from './programs.js';
@@ -25,24 +26,41 @@ export interface RealRegistry extends Destination {
 
 export interface RunningProcess {
   log(): string;
-  /** SIGTERM, and SIGKILL if that does not help */
-  end(): Promise<void>;
+  /** whether it was started and has not ended */
+  isAlive(): boolean;
+  /** The signal (default SIGTERM), and SIGKILL if that does not help. */
+  end(signal?: NodeJS.Signals): Promise<void>;
   /** Waits for `host` to find the registry's address in the log. @throws Error with the log's end */
   listening(host: (log: string) => string | undefined): Promise<string>;
 }
 
 const PATIENCE = 20_000;
 
+/** A user by number, for programs that refuse to run as root. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface ProcessOptions {
+  /** default: this process's user */
+  readonly user?: User | undefined;
+  readonly cwd?: string;
+}
+
 /** @param env added to this process's environment */
 export function startProcess(
   [command, ...parameters]: Command,
   logFile: string,
   env: Readonly<Record<string, string>> = {},
+  { user, cwd }: ProcessOptions = {},
 ): RunningProcess {
   const log = openSync(logFile, 'a');
   const child = spawn(command, parameters, {
     stdio: ['ignore', log, log],
     env: { ...process.env, ...env },
+    ...user,
+    ...(cwd === undefined ? {} : { cwd }),
   });
   closeSync(log);
   let failure: Error | undefined;
@@ -52,7 +70,8 @@ export function startProcess(
   const read = (): string => readFileSync(logFile, 'utf8');
   return {
     log: read,
-    end: () => end(child),
+    isAlive: () => failure === undefined && child.exitCode === null && child.signalCode === null,
+    end: (signal) => end(child, signal),
     async listening(host) {
       const deadline = Date.now() + PATIENCE;
       for (;;) {
@@ -85,10 +104,23 @@ export async function answering(destination: Destination): Promise<void> {
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
+/** For programs that log the port that they were given, so that 0 would not tell which one they got. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') {
+    throw new Error('a listening TCP server has a port');
+  }
+  return address.port;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
   if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
     const exit = once(child, 'exit');
-    child.kill('SIGTERM');
+    child.kill(signal);
     const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
     await exit;
     clearTimeout(late);

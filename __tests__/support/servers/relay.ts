@@ -23,6 +23,8 @@ export interface Relay {
   readonly url: string;
   /** Replaces the script; without an argument everything passes. */
   intercept(interceptor?: Interceptor): void;
+  /** Resolves when all that it was sent has been carried out, whether or not anybody waits for the answers. */
+  settle(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -41,6 +43,7 @@ export async function startRelay(
 ): Promise<Relay> {
   let intercept: Interceptor = () => undefined;
   const attempts = new Map<string, number>();
+  const open = new Set<Promise<void>>();
   let n = 0;
 
   const forward = async (
@@ -67,7 +70,7 @@ export async function startRelay(
   };
 
   const answer: RequestListener = (request, response) => {
-    void (async () => {
+    const work = (async () => {
       const { method = 'GET', url: path = '/', headers } = request;
       const body = await read(request);
       n += 1;
@@ -89,16 +92,24 @@ export async function startRelay(
       process.emitWarning(`relay: ${String(error)}`);
       request.socket.destroy();
     });
+    open.add(work);
+    void work.finally(() => open.delete(work));
   };
   const server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);
   });
+  const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
   return {
-    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${String((server.address() as AddressInfo).port)}`,
+    url,
     intercept: (interceptor = () => undefined) => {
       intercept = interceptor;
+    },
+    settle: async () => {
+      while (open.size > 0) {
+        await Promise.all(open);
+      }
     },
     stop: () =>
       new Promise((resolve) => {

@@ -1,5 +1,12 @@
 const FROM_GO = 'Install Go 1.26 or later';
-const REMEDIES = { 'distribution-3': FROM_GO, olareg: FROM_GO, gcrane: FROM_GO, attach: FROM_GO };
+const REMEDIES = {
+  'distribution-3': FROM_GO,
+  olareg: FROM_GO,
+  gcrane: FROM_GO,
+  attach: FROM_GO,
+  gitea: `${FROM_GO} and PostgreSQL (apt-get install postgresql)`,
+  pulp: 'Install Python 3.11 or later and PostgreSQL (apt-get install python3-venv postgresql)',
+};
 
 /**
  * Jest reporter: one loud line at the end of a run in which tests were skipped because a real program was
