@@ -73,6 +73,7 @@ const REASONS: readonly KeepReason[] = [
   { kind: 'protected', by: [PROTECT], blob: d('s') },
   { kind: 'narrowed', tag: 'v1', part: d('part') },
   { kind: 'recently-used', since: NOW, tags: ['v1'] },
+  { kind: 'holds-kept', of: d('s') },
 ];
 
 const REFUSALS: readonly RepositoryRefusal[] = [

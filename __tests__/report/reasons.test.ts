@@ -46,6 +46,7 @@ describe('the detail of one manifest', () => {
     [{ kind: 'digest-tag', tag, of: d('s') }, 'tag `sha256-0123456789ab….sig`'],
     [{ kind: 'mentioned', by: d('s') }, `by ${short('s')}`],
     [{ kind: 'blob', of: d('s') }, `of ${short('s')}`],
+    [{ kind: 'holds-kept', of: d('s') }, `of ${short('s')}`],
     [{ kind: 'layer' }, ''],
     [
       { kind: 'protected', by: [PROTECT], blob: d('s') },

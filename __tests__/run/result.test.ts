@@ -13,7 +13,9 @@ const restorer: Registry['restorer'] = {
   restore: () => Promise.resolve(),
 };
 
-function finished(registry: Pick<Registry, 'restorer'>, isUsed: boolean) {
+type Abilities = Pick<Registry, 'restorer' | 'parking' | 'lister'>;
+
+function finished(registry: Abilities, isUsed: boolean) {
   return runOf({
     settings: cleanSettings('https://ghcr.io', '/tmp/backup'),
     named: {
@@ -44,8 +46,28 @@ it('a run says until when the server itself restores what it deleted last', () =
   });
 });
 
+it('a run that parks blobs says for how long from its start', () => {
+  const parking = { window: DAY, park: () => Promise.resolve() };
+  expect(finished({ parking }, true)).toMatchObject({ restorableUntil: NOW, parkedFor: DAY });
+  expect(finished({ parking }, false).restorableUntil).toBeUndefined();
+});
+
+it.each([
+  ['none', undefined],
+  ['complete', {}],
+  ['without-digest-pushes', { lacks: 'digest-pushes' }],
+] as const)('a run says of the list of manifests: %s', (said, kind) => {
+  const lister = kind && { ...kind, manifests: () => Promise.resolve(new Map()) };
+  expect(finished({ lister }, false).untaggedListing).toBe(said);
+});
+
 it.each([
   ['deleted nothing', { restorer }, false],
+  [
+    'cleaned a registry whose undo ends at no fixed time',
+    { restorer: { ...restorer, window: undefined } },
+    true,
+  ],
   ['cleaned a registry without an undo of its own', {}, true],
 ])('a run that %s promises no restore by the server', (_, registry, isUsed) => {
   expect(finished(registry, isUsed).restorableUntil).toBeUndefined();

@@ -9,6 +9,7 @@ import { birthsIn, datedBy } from './births.js';
 import { narrowings } from './former-tags.js';
 import { buildGraph, compare, reach, type Graph, type Step } from './graph.js';
 import type { Inventory } from './inventory.js';
+import { indexesThatHold } from './holding-indexes.js';
 import { isLedgerArtifact } from './ledger-artifact.js';
 import { blobsOf, layersIn } from './naming.js';
 import { newestOf } from './newest.js';
@@ -67,6 +68,16 @@ export function makePlan(inventory: Inventory, policy: Policy): Plan {
     const more = findMore(inventory, graph, unreached, policy);
     if (more.size > 0) {
       more.forEach((reason, digest) => roots.set(digest, reason));
+      ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
+    }
+  }
+  if (policy.takesChildren === true) {
+    for (;;) {
+      const holding = indexesThatHold(inventory, unreached);
+      if (holding.size === 0) {
+        break;
+      }
+      holding.forEach((of, digest) => roots.set(digest, { kind: 'holds-kept', of }));
       ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
     }
   }

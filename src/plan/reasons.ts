@@ -25,6 +25,8 @@ export type KeepReason =
   | { readonly kind: 'child' | 'subject' | 'referrer' | 'blob'; readonly of: Digest }
   | { readonly kind: 'digest-tag'; readonly tag: string; readonly of: Digest }
   | { readonly kind: 'mentioned'; readonly by: Digest }
+  /** an orphan index whose delete would take a kept child along */
+  | { readonly kind: 'holds-kept'; readonly of: Digest }
   /** the repository has it as a layer or config too, and that may be all that it is: no run saw it in use */
   | { readonly kind: 'layer' }
   /** `tag` once pointed at it and now points at a part of it, as a proxy that ignores `Accept` answers */

@@ -54,6 +54,7 @@ const WHY_KEPT: Readonly<Record<UntaggedKind, string>> = {
   protected: 'protected by `protect` or `protect-files`',
   recent: 'one of the newest orphans, which `keep-untagged` keeps',
   'not-in-plan': 'an orphan that the plan does not list',
+  'holds-kept': 'an orphan index, whose delete would take a kept part of it along',
   narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
   'dangling-referrer':
     'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',

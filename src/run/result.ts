@@ -25,7 +25,10 @@ interface RunInput
     Pick<Run, 'failures' | 'requests' | 'startedAt' | 'finishedAt'> {
   readonly settings: CleanSettings;
   readonly named: Named;
-  readonly registry: Pick<Registry, 'family' | 'advice' | 'lister' | 'restorer' | 'parking' | 'warnings'>;
+  readonly registry: Pick<
+    Registry,
+    'family' | 'advice' | 'lister' | 'restorer' | 'parking' | 'warnings'
+  >;
   readonly choice: Choice;
   /** the repositories that the run had to read */
   readonly chosen: readonly string[];

@@ -121,6 +121,7 @@ class Sweep {
     const { restored, broken, verified, unverified, tags } = await this.#prove();
     restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
     await this.#confirmTags(tags);
+    this.#countTaken();
     return { fates: this.#fates, broken, verified, unverified, ...this.#finality() };
   }
 
@@ -246,7 +247,8 @@ class Sweep {
       return;
     }
     const { repository } = this.#plan;
-    const manifests = this.#open().flatMap((digest) => this.#manifests.get(digest) ?? []);
+    const open = new Set(this.#open());
+    const manifests = [...this.#manifests.values()].filter(({ digest }) => open.has(digest));
     this.#final = await parkBlobs(repository, manifests, { parking, concurrency });
   }
 
@@ -307,6 +309,17 @@ class Sweep {
     const served = await this.#contain(confirmTags(repository, tagged, known, this.#options));
     const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
     failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
+  }
+
+  /** What was gone when its turn came, because the delete of its index took it along. */
+  #countTaken(): void {
+    const isDeleted = (digest: Digest) => this.#fates.get(digest)?.kind === 'deleted';
+    const orphans = this.#options.deleter.takesChildren === true ? this.#plan.orphans : [];
+    for (const { digest, after } of orphans) {
+      if (this.#fates.get(digest)?.kind === 'gone' && after.some(isDeleted)) {
+        this.#fates.set(digest, { kind: 'deleted' });
+      }
+    }
   }
 
   /** The orphans without a fate. */
