@@ -144,3 +144,32 @@ it('never throws, and grants nothing that no entry of the repository names', () 
 function skipBigints(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? String(value) : value;
 }
+
+describe("a token of Gitea's, which has the scopes of an access token", () => {
+  const gitea = (Scope: unknown) => jwt({ UserID: 1, Scope, ActionsUserTaskID: 0 });
+
+  it.each([
+    'read:package',
+    'read:package,read:user',
+    'public-only,read:package',
+    'write:repository,read:package',
+  ])('can pull and not delete: %s', (scopes) => {
+    expect(grantOf(gitea(scopes), SCOPE)).toEqual({ kind: 'lacking', actions: ['pull'] });
+  });
+
+  // The account behind it may lack the right all the same.
+  it.each<[string, unknown]>([
+    ['all', 'all'],
+    ['write:package', 'write:package'],
+    ['both', 'read:package,write:package'],
+    ['none, as that of nobody and of a job', ''],
+    ['other things', 'read:user'],
+    ['a number', 7],
+  ])('says nothing of deletes: %s', (_name, scopes) => {
+    expect(grantOf(gitea(scopes), SCOPE)).toEqual({ kind: 'unknown' });
+  });
+
+  it('is not taken for one where the user is missing', () => {
+    expect(grantOf(jwt({ Scope: 'read:package' }), SCOPE)).toEqual({ kind: 'unknown' });
+  });
+});

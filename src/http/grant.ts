@@ -1,7 +1,8 @@
 /**
  * The rights that a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
- * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Pure. Proves nothing,
- * since no signature is checked: good for telling people what to expect, and for no decision.
+ * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Gitea's have the scopes of
+ * the access token that they were given for. Pure. Proves nothing, since no signature is checked: good for telling
+ * people what to expect, and for no decision.
  */
 import * as v from 'valibot';
 
@@ -23,14 +24,18 @@ const Claims = v.object({
   ),
 });
 
+/** Gitea 1.26, services/packages/auth.go. `Scope` is `''` for a token that has none, and for nobody. */
+const GiteaClaims = v.object({ UserID: v.number(), Scope: v.string() });
+
 /** @param scope of one resource, such as `repository:team/app:pull,delete` */
 export function grantOf(token: string, scope: string): Grant {
   const [wanted = ''] = splitScopes(scope);
   const colon = wanted.lastIndexOf(':');
   const resource = wanted.slice(0, colon);
-  const claims = claimsOf(token);
+  const payload = payloadOf(token);
+  const claims = inForm(Claims, payload);
   if (claims === undefined) {
-    return { kind: 'unknown' };
+    return grantOfGitea(payload);
   }
   const actions = (claims.access ?? []).flatMap((one) =>
     `${one.type}:${one.name}` === resource ? one.actions : [],
@@ -44,9 +49,20 @@ export function grantOf(token: string, scope: string): Grant {
     : { kind: 'lacking', actions };
 }
 
-function claimsOf(token: string): v.InferOutput<typeof Claims> | undefined {
+function payloadOf(token: string): unknown {
   const [, payload = '', signature] = token.split('.');
   return signature === undefined
     ? undefined
-    : inForm(Claims, tryJson(Buffer.from(payload, 'base64url').toString()));
+    : tryJson(Buffer.from(payload, 'base64url').toString());
+}
+
+/**
+ * A scope that allows writes says nothing of the account's rights in a repository, and `public-only` nothing of pulls.
+ */
+function grantOfGitea(payload: unknown): Grant {
+  const scopes = inForm(GiteaClaims, payload)?.Scope.split(',') ?? [];
+  const mayWrite = scopes.includes('all') || scopes.includes('write:package');
+  return scopes.includes('read:package') && !mayWrite
+    ? { kind: 'lacking', actions: ['pull'] }
+    : { kind: 'unknown' };
 }

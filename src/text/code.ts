@@ -76,6 +76,8 @@ export const CODES = [
   'internal-fault',
   'run-failed',
   'sweep-not-verified',
+  /** the server deletes manifests by itself, and not only those that a run would delete */
+  'server-cleans-itself',
   'no-tag-left',
   'share-over-limit',
   'count-over-limit',

@@ -38,7 +38,6 @@ const HOSTS: readonly (readonly [name: string, ...hosts: readonly string[]])[] =
     'registry-vpc.cn-hangzhou.aliyuncs.com',
   ],
   ["GitHub's former Docker registry", 'docker.pkg.github.com'],
-  ['Codeberg and Gitea Cloud', 'codeberg.org', 'gitea.com', 'code.forgejo.org'],
   [
     "Red Hat's registry",
     'registry.redhat.io',
@@ -77,6 +76,8 @@ describe('a registry that no family serves', () => {
     'registry.gitlab.example.com',
     'git.gitlab.com.example.com',
     'picr.io',
+    'codeberg.org',
+    'gitea.com',
   ])('is not found in another host name: %s', (host) => {
     expect(nameAt(host)).toBeUndefined();
   });

@@ -76,7 +76,7 @@ export class Client {
     const readPage = (response: HttpResponse, page: number) => {
       const items = read(response, page);
       if (items === undefined) {
-        throw refusal(response, doing, this.quote, this.#advice.allowDeletes);
+        throw this.refused(response, doing);
       }
       return items;
     };
@@ -85,7 +85,12 @@ export class Client {
 
   /** @param what as in "could not …" */
   refusal(answer: Answer, what: string): RegistryError {
-    return refusal(answer, { ...answer.doing, what }, this.quote, this.#advice.allowDeletes);
+    return this.refused(answer, { ...answer.doing, what });
+  }
+
+  /** Where every refusal gets its words. A family that knows more of its server's answers says more. */
+  protected refused(response: HttpResponse, doing: Doing): RegistryError {
+    return refusal(response, doing, this.quote, this.#advice.allowDeletes);
   }
 
   /** @throws RegistryError when the answer may be an old one */

@@ -97,12 +97,6 @@ export const UNSERVED: readonly UnservedRegistry[] = [
     instead: 'Give `registry-url: ghcr.io`.',
   },
   {
-    name: 'Codeberg and Gitea Cloud',
-    hosts: ['codeberg.org', 'gitea.com', 'code.forgejo.org'],
-    does: 'They delete old versions if a cleanup rule of the owner says so.',
-    instead: 'Use cleanup rules, in the package settings of the user or organization.',
-  },
-  {
     name: "Red Hat's registry",
     hosts: ['registry.redhat.io', 'registry.access.redhat.com', 'registry.connect.redhat.com'],
     does: READ_ONLY,
