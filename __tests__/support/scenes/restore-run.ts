@@ -6,7 +6,10 @@ import { restoreProblems } from '../../../src/report/restore.js';
 import { restoreBackup, type RestoreRun } from '../../../src/run/restore.js';
 import { connect, type RunOptions } from './run.js';
 
-export type RestoreRunOptions = Pick<RunOptions, 'url' | 'concurrency' | 'credentials'> & {
+export type RestoreRunOptions = Pick<
+  RunOptions,
+  'url' | 'concurrency' | 'credentials' | 'clock'
+> & {
   readonly restoreFrom: string;
   /** as the input has them; default: all */
   readonly repositories?: readonly string[];

@@ -4,10 +4,12 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { openDistribution } from '../distribution/distribution.js';
 import type { Connection, Family, GitHub, Registry } from '../registry.js';
 import { ghcr } from './ghcr/ghcr.js';
+import { gitea } from './gitea/gitea.js';
 import { google } from './google.js';
+import { pulp } from './pulp/pulp.js';
 import { ADVICE, distribution } from './distribution.js';
 
-export const FAMILIES: readonly Family[] = [ghcr, google, distribution];
+export const FAMILIES: readonly Family[] = [ghcr, google, gitea, pulp, distribution];
 
 /** The inputs that say which registry it is. */
 export interface RegistrySettings {
