@@ -112,7 +112,7 @@ describe.each([
     seed(state, APP, second, 'latest');
     seed(state, APP, cosign('sig', second), digestTag(second.digest, 'sig'));
     seed(state, APP, other);
-    const snapshot = server.snapshot();
+    const snapshot = await server.snapshot();
     before = { ...seen, state: snapshot.state, snapshot };
     const backup = killing.directory();
     undisturbed = await playRun(server, snapshot, { ...inputs, 'backup-dir': backup });

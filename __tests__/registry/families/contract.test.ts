@@ -1,5 +1,5 @@
 /** What every family of registries has to do, whatever its API looks like. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 
 import { RequestFailure } from '../../../src/http/message.js';
 import type { Digest } from '../../../src/oci/digest.js';
@@ -48,9 +48,24 @@ function contractOf(subject: FamilySubject): void {
     return server;
   }
 
-  /** A repository with a tag that moved, an index, a signature and a referrer; of them, two manifests are orphans. */
+  let untouchedServer: Promise<FamilyServer> | undefined;
+
+  afterAll(async () => {
+    await (await untouchedServer)?.stop();
+  });
+
+  /** The same one for all tests that change nothing: to fill a real server takes seconds. */
+  function untouched(): Promise<FamilyServer> {
+    untouchedServer ??= subject.start().then(fill);
+    return untouchedServer;
+  }
+
   async function filled(options?: Parameters<FamilySubject['start']>[0]): Promise<FamilyServer> {
-    const server = await start(options);
+    return fill(await start(options));
+  }
+
+  /** A repository with a tag that moved, an index, a signature and a referrer; of them, two manifests are orphans. */
+  async function fill(server: FamilyServer): Promise<FamilyServer> {
     const [app, web] = server.repositories;
     await server.put(app, kept, 'latest');
     await server.put(app, list, 'multi');
@@ -66,8 +81,8 @@ function contractOf(subject: FamilySubject): void {
   const set = (...contents: readonly { readonly digest: Digest }[]) =>
     new Set(contents.map(({ digest }) => digest));
 
-  function open({ url, credentials, settings: more }: FamilyServer) {
-    const { transport, quote } = connect({ url, credentials });
+  function open({ url, credentials, settings: more, clock }: FamilyServer) {
+    const { transport, quote } = connect({ url, credentials, clock });
     ended.push(async () => {
       transport.close();
     });
@@ -78,7 +93,7 @@ function contractOf(subject: FamilySubject): void {
 
   /** What a family can't list is named by an input. */
   function clean(
-    { url, credentials, settings, list: lists, repositories: [app] }: FamilyServer,
+    { url, credentials, settings, list: lists, repositories: [app], clock }: FamilyServer,
     more: Partial<RunOptions> = {},
   ): Promise<Ran> {
     const named = lists === undefined ? set(moved, signature, sbom) : new Set<Digest>();
@@ -88,6 +103,7 @@ function contractOf(subject: FamilySubject): void {
       credentials,
       ...settings,
       repositories: [app],
+      clock,
       candidates: new Map([[app, named]]),
       ...more,
     });
@@ -176,7 +192,7 @@ function contractOf(subject: FamilySubject): void {
 
   describe('the deleter', () => {
     it('says of a manifest that is not there that it is gone', async () => {
-      const server = await filled();
+      const server = await untouched();
       const { deleter } = open(server);
       expect(
         await deleter.deleteManifest(server.repositories[0], image('never pushed').digest),
@@ -228,7 +244,7 @@ function contractOf(subject: FamilySubject): void {
     async function expectNoWrite(
       calls: (registry: Registry, app: string) => readonly (() => Promise<unknown> | undefined)[],
     ): Promise<void> {
-      const server = await filled();
+      const server = await untouched();
       const [app] = server.repositories;
       const before = [await left(server), await tagsOf(server)];
       const earlier = writes(server).length;
@@ -269,7 +285,7 @@ function contractOf(subject: FamilySubject): void {
   });
 
   it('has an untagger where a tag can be removed alone, and a lister where it can list', async () => {
-    const { untagger, lister } = open(await filled());
+    const { untagger, lister } = open(await untouched());
     expect({ canUntag: untagger !== undefined, canList: lister !== undefined }).toEqual({
       canUntag: subject.canUntag,
       canList: subject.canList,
@@ -296,7 +312,7 @@ function contractOf(subject: FamilySubject): void {
   if (subject.canList) {
     describe('the lister', () => {
       it('lists every manifest, with its tags and the time of its push', async () => {
-        const server = await filled();
+        const server = await untouched();
         const hasTime = server.list?.setPushTime !== undefined;
         await server.list?.setPushTime?.(server.repositories[0], moved.digest, NOW - DAY);
         const listing = await open(server).lister?.manifests(server.repositories[0]);
@@ -309,7 +325,7 @@ function contractOf(subject: FamilySubject): void {
       });
 
       it('lists nothing of a repository that the registry does not know, or says that it may be hidden', async () => {
-        const server = await filled();
+        const server = await untouched();
         const listing = open(server).lister?.manifests(`${server.repositories[0]}-unknown`);
         const said = await listing?.then(
           ({ size }) => size,
@@ -340,7 +356,7 @@ function contractOf(subject: FamilySubject): void {
       }
 
       it('leads to what no tag, index or input names', async () => {
-        const server = await filled();
+        const server = await untouched();
         const { run: done } = await clean(server, { dryRun: true, candidates: new Map() });
         const orphans = done?.repositories.flatMap(({ plan }) => plan.orphans) ?? [];
         expect(new Set(orphans.map(({ digest }) => digest))).toEqual(set(moved, signature));

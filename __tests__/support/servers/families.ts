@@ -2,6 +2,7 @@
  * One server for each family of registries, as the contract suite drives them. Adding a family adds its server
  * here, and nothing to the suite.
  */
+import type { Clock } from '../../../src/http/clock.js';
 import type { Credentials } from '../../../src/http/credentials.js';
 import { FAMILIES, type RegistrySettings } from '../../../src/registry/families/families.js';
 import type { Content } from '../builders/build.js';
@@ -10,6 +11,8 @@ import { seed } from '../clients/push.js';
 import type { Program } from './describe-with.js';
 import { startGhcr } from './ghcr/ghcr.js';
 import { JOB_TOKEN } from './ghcr/options.js';
+import { gitea } from './gitea-subject.js';
+import { pulp } from './pulp-subject.js';
 import { startGoogleRegistry } from './google/registry.js';
 import { withoutManifests } from './google/tag-list.js';
 import { startMemoryRegistry, type MemoryRegistry } from './memory/registry.js';
@@ -27,6 +30,12 @@ export interface FamilyServer {
   put(repository: string, content: Content, ...tags: readonly string[]): Promise<void>;
   /** the digests that are there, as the server's own storage has them */
   manifests(repository: string): Promise<ReadonlySet<string>>;
+  /** those among them that its list has to show; absent: all */
+  listed?(repository: string): Promise<ReadonlySet<string>>;
+  /** Puts into the list what was pushed by digest alone; absent: it is there anyway. */
+  adopt?(repository: string): Promise<void>;
+  /** Removes a tag, as a user does; absent: nobody can without its manifest. */
+  untag?(repository: string, tag: string): Promise<void>;
   /** tag → digest, in the same way */
   tags(repository: string): Promise<ReadonlyMap<string, string>>;
   /** sent by the program under test, to whatever address of the server */
@@ -44,6 +53,8 @@ export interface FamilyServer {
     /** leaves these out of every list from now on */
     leaveOut(...digests: readonly string[]): void;
   };
+  /** for a server that works on after its answer; absent: the time of a test passes without waiting */
+  readonly clock?: Clock;
   stop(): Promise<void>;
 }
 
@@ -57,7 +68,14 @@ export interface FamilySubject {
   /** whether the list may lack what was pushed by digest alone */
   readonly lacksDigestPushes?: true;
   /** a real server: the program that has to be there, and what the search for it gave */
-  readonly real?: { readonly program: Program; readonly found: unknown };
+  readonly real?: {
+    readonly program: Program;
+    readonly found: unknown;
+    /** how often a property is played on it */
+    readonly plays: number;
+  };
+  /** whether a delete of an index takes children along */
+  readonly takesChildren?: true;
   start(options?: { readonly mayDelete?: boolean }): Promise<FamilyServer>;
 }
 
@@ -170,7 +188,7 @@ const ghcr: FamilySubject = {
   },
 };
 
-export const SUBJECTS: readonly FamilySubject[] = [ghcr, google, distribution];
+export const SUBJECTS: readonly FamilySubject[] = [ghcr, google, gitea, pulp, distribution];
 
 const missing = FAMILIES.filter(({ name }) => !SUBJECTS.some(({ type }) => type === name));
 if (missing.length > 0) {

@@ -1,0 +1,53 @@
+/** What tests do to a real Pulp by its own API, as its administrator. */
+import { send } from '../clients/push.js';
+import type { Pulp } from './pulp.js';
+
+export const API = '/pulp/api/v3/';
+export const MANIFESTS = `${API}content/container/manifests/`;
+
+/** @returns the body of the answer. @throws Error unless that is JSON */
+export async function ask(
+  server: Pulp,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<unknown> {
+  const answer = await send(server, {
+    method,
+    path,
+    headers: { 'Content-Type': 'application/json' },
+    ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)) }),
+  });
+  return JSON.parse(answer.body.toString('utf8')) as unknown;
+}
+
+/** @returns the name of the resource behind a repository of the registry */
+export async function placeOf(server: Pulp, repository: string): Promise<string> {
+  const query = `base_path=${encodeURIComponent(repository)}`;
+  const found = await ask(server, 'GET', `${API}distributions/container/container/?${query}`);
+  const { results } = found as { readonly results: readonly { readonly repository: string }[] };
+  return results[0]?.repository ?? '';
+}
+
+/** Takes what was pushed by digest alone into the version, as the push of a tag does. */
+export async function adopt(server: Pulp, repository: string): Promise<void> {
+  const pending = within(await server.pending(), repository);
+  if (pending.size === 0) {
+    return;
+  }
+  const digests = encodeURIComponent([...pending].join(','));
+  const found = await ask(server, 'GET', `${MANIFESTS}?digest__in=${digests}`);
+  const { results } = found as { readonly results: readonly { readonly pulp_href: string }[] };
+  await ask(server, 'POST', `${await placeOf(server, repository)}add/`, {
+    content_units: results.map(({ pulp_href }) => pulp_href),
+  });
+  await server.settled();
+}
+
+/** The digests of one repository among names such as `repository@digest`. */
+export function within(names: ReadonlySet<string>, repository: string): Set<string> {
+  const prefix = `${repository}@`;
+  return new Set(
+    [...names].filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length)),
+  );
+}
