@@ -35341,6 +35341,8 @@ const CODES = [
     'still-referenced',
     /** no run can delete this manifest, for a reason that lies in it alone */
     'undeletable',
+    /** nothing can restore what was deleted */
+    'delete-final',
     'quota-used-up',
     'digest-mismatch',
     'rate-limited',
@@ -35376,6 +35378,8 @@ const CODES = [
     'internal-fault',
     'run-failed',
     'sweep-not-verified',
+    /** the server deletes manifests by itself, and not only those that a run would delete */
+    'server-cleans-itself',
     'no-tag-left',
     'share-over-limit',
     'count-over-limit',
@@ -46949,7 +46953,7 @@ class Client {
         const readPage = (response, page) => {
             const items = read(response, page);
             if (items === undefined) {
-                throw refusal(response, doing, this.quote, this.#advice.allowDeletes);
+                throw this.refused(response, doing);
             }
             return items;
         };
@@ -46957,7 +46961,11 @@ class Client {
     }
     /** @param what as in "could not …" */
     refusal(answer, what) {
-        return refusal(answer, { ...answer.doing, what }, this.quote, this.#advice.allowDeletes);
+        return this.refused(answer, { ...answer.doing, what });
+    }
+    /** Where every refusal gets its words. A family that knows more of its server's answers says more. */
+    refused(response, doing) {
+        return refusal(response, doing, this.quote, this.#advice.allowDeletes);
     }
     /** @throws RegistryError when the answer may be an old one */
     expectFresh(response, what) {
@@ -53323,6 +53331,8 @@ class GitHubApi {
 
 
 
+
+
 const User = object({ login: string(), type: string() });
 class Owners {
     #api;
@@ -53332,7 +53342,7 @@ class Owners {
     }
     /** @throws RequestFailure also for a name that has no owner: without a name, routes of one package are others */
     async packageOf(repository) {
-        const [owner = '', ...rest] = repository.split('/');
+        const [owner = '', ...rest] = guarded('repository', repository, isRepository).split('/');
         const name = rest.join('/');
         if (owner === '' || name === '') {
             throw new RegistryError('unexpected', `${repository} isn't a package of GitHub: \`repositories\` takes \`owner/name\``);
@@ -53934,6 +53944,555 @@ const ghcr = {
     open: ghcr_open,
 };
 
+;// CONCATENATED MODULE: ./src/registry/families/gitea/api.ts
+/**
+ * The packages API of Gitea and Forgejo (`/api/v1/packages`). The one place that sends requests to it, and that says
+ * what its refusals mean. It answers nobody who doesn't log in, and takes a user name with a password or an access
+ * token.
+ */
+
+
+
+
+
+
+/** A page of fifty versions is about a hundred kilobytes, of which most describes their owner. */
+const gitea_api_ANSWER_BYTES = 4 * 1024 * 1024;
+/** Continues a message about a missing right. */
+const RIGHTS = 'It needs `username` and `password` of an account that may write the packages of this owner. As the password give an ' +
+    'access token with the scope `write:package`; for a dry-run `read:package` suffices';
+const NO_LOGIN = 'the packages API of Gitea answers nobody who does not log in by name and password, and there are none. Give ' +
+    '`username` and `password`, which may be an access token with the scope `write:package`';
+/** In the form of every refusal (Gitea, services/context/api.go, APIError). */
+const api_Refused = object({ message: string() });
+/** @throws RegistryError for anything but `owner/name`: the address would be that of something larger */
+function imageOf(repository) {
+    guarded('repository', repository, isRepository);
+    const [owner = '', ...rest] = repository.split('/');
+    if (rest.length === 0) {
+        throw new RegistryError('unexpected', `${repository} isn't an image of Gitea: \`repositories\` takes \`owner/name\``);
+    }
+    return { owner, name: rest.join('/') };
+}
+/** The address of a route of the API, which is at the registry's own address unless the user says otherwise. */
+function routeAt({ api, base }, route) {
+    const url = new URL(api ?? base);
+    const root = url.pathname.replace(/\/+$/, '').replace(/\/api\/v1$/, '');
+    url.pathname = `${root}/api/${route}`;
+    return url;
+}
+class GiteaApi {
+    #connection;
+    constructor(connection) {
+        this.#connection = connection;
+    }
+    /**
+     * Any answer of the API, a refusal too.
+     *
+     * @param path below `/api/v1/packages/`, its parts encoded
+     * @param what as in "could not …"
+     * @throws RequestFailure when there was none; RegistryError without a login
+     */
+    async ask(path, what, options = {}) {
+        const { method = 'GET', query = {}, isLate } = options;
+        const { basic, send } = this.#connection;
+        if (basic === undefined) {
+            throw new RegistryError('unauthorized', `could not ${what}: ${NO_LOGIN}`, 'token-missing');
+        }
+        const url = routeAt(this.#connection, `v1/packages/${path}`);
+        Object.entries(query).forEach(([name, value]) => url.searchParams.set(name, value));
+        const headers = { accept: 'application/json' };
+        return send({ method, url, headers, authorization: basic, maxBytes: gitea_api_ANSWER_BYTES, isLate });
+    }
+    /** What a refusal says by itself; `undefined` for an answer that isn't the API's. */
+    messageOf({ body }) {
+        return inForm(api_Refused, tryJson(body.toString('utf8')))?.message;
+    }
+    /** @param what as in "could not …" */
+    refusal(response, owner, what) {
+        const { status } = response;
+        const { quote } = this.#connection;
+        const message = this.messageOf(response);
+        const said = `could not ${what}: the server answered ${String(status)} (${quote(message ?? '')})`;
+        if (message !== undefined && status === 401) {
+            return new RegistryError('unauthorized', `${said}. Check \`username\` and \`password\``);
+        }
+        if (message !== undefined && status === 403) {
+            return new RegistryError('forbidden', `${said}. ${RIGHTS}`);
+        }
+        if (message !== undefined && status === 404) {
+            return /\buser/i.test(message)
+                ? unknownOwner(what, owner)
+                : new RegistryError('hidden', `${said}. Check the name, and the login. ${RIGHTS}`);
+        }
+        return refusal(response, { what, scope: '' }, quote, '');
+    }
+    /** An answer that is not in the API's form. */
+    misunderstood(what) {
+        return new RegistryError('unexpected', `could not ${what}: the answer isn't in the form of Gitea's packages API. Are \`registry-type\` and \`api-url\` right?`);
+    }
+}
+/** Gitea hides no owner: it answers 403 for one whose packages the account may not see. */
+function unknownOwner(what, owner) {
+    return new RegistryError('unexpected', `could not ${what}: the server knows no user or organization \`${owner}\`. Check the name in \`repositories\`: it is ` +
+        '`owner/name`', 'repository-missing');
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/client.ts
+/** The client of `/v2/` on Gitea and Forgejo: the same as everywhere, but for what some refusals mean. */
+
+
+
+
+/**
+ * Named by a 401 for an account that is known and lacks a right (Gitea, routers/api/packages/api.go, reqPackageAccess).
+ */
+const RIGHT_MISSING = 'Gitea Package API';
+class GiteaClient extends Client {
+    refused(response, doing) {
+        if (response.status === 401 && realmsOf(response).includes(RIGHT_MISSING)) {
+            return new RegistryError('forbidden', `the registry refused to ${doing.what}: it answered 401, and says that the login is good and lacks a right. ` +
+                RIGHTS);
+        }
+        const [, owner] = /^\/v2\/([^/]+)\//.exec(response.url.pathname) ?? [];
+        // In plain text, where every other answer of these routes is JSON.
+        return response.status === 404 && isNotFound(response) && owner !== undefined
+            ? unknownOwner(doing.what, owner)
+            : super.refused(response, doing);
+    }
+}
+function realmsOf({ headers }) {
+    return parseChallenges(headers['www-authenticate']).map(({ params }) => params.get('realm'));
+}
+function isNotFound({ body }) {
+    return body.toString('utf8').trim() === 'Not found.';
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/deletes.ts
+/**
+ * Deletes of versions by the packages API, each by its own name. `/v2/` would delete all tags of a manifest with it,
+ * those too that came after the recheck. Without a version the address is that of the whole package, which a DELETE
+ * removes.
+ */
+
+
+
+
+/** Of a 404 for a version that isn't there (Gitea, models/packages/package.go). */
+const GONE = /package does not exist/i;
+function deletes_createVersionDeleter(api, reader) {
+    return {
+        /** The digest goes first: a run that is killed then leaves a manifest that its tags still name, as pushes do. */
+        async deleteManifest(repository, digest, options = {}) {
+            const { tags = [], isLate, what = `delete ${repository}@${digest}` } = options;
+            guarded('digest', digest, isDigest);
+            tags.forEach((tag) => guarded('tag', tag, isTag));
+            const remove = (version) => removeVersion(api, repository, version, what, isLate);
+            let isDeleted = await remove(digest);
+            for (const tag of tags) {
+                // Right before the delete: it may point elsewhere now, at a manifest in use.
+                if ((await reader.resolve(repository, tag)) === digest) {
+                    isDeleted = (await remove(tag)) || isDeleted;
+                }
+            }
+            return isDeleted ? 'deleted' : 'gone';
+        },
+    };
+}
+/** @returns whether there was such a version */
+async function removeVersion(api, repository, version, what, isLate) {
+    const { owner, name } = imageOf(repository);
+    const parts = [owner, 'container', name, guarded('version', version, isVersion)];
+    const path = parts.map(encodeURIComponent).join('/');
+    const answer = await api.ask(path, what, { method: 'DELETE', isLate });
+    if (answer.status === 204) {
+        return true;
+    }
+    if (answer.status === 404 && GONE.test(api.messageOf(answer) ?? '')) {
+        return false;
+    }
+    throw api.refusal(answer, owner, what);
+}
+function isVersion(text) {
+    return isDigest(text) || isTag(text);
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/lister.ts
+/**
+ * A repository's manifests, from the versions of its package. A version is named after a digest or a tag, and only the
+ * registry tells what a tag points at. One manifest may have both, or a tag alone.
+ */
+
+
+
+
+
+const TAGS_AT_ONCE = 32;
+function createLister(versions, reader) {
+    return {
+        manifests(repository) {
+            const { owner, name } = imageOf(repository);
+            const what = `list the versions of ${repository}`;
+            return versions.read({ owner, name, what }, async (all) => {
+                // The server finds parts of names, in which `_` stands for any character.
+                const own = all.filter((version) => version.name === name);
+                const digestFor = (version) => digestOfVersion(reader, repository, version, what);
+                const named = await pMap(own, async (version) => ({ ...version, digest: await digestFor(version.version) }), { concurrency: TAGS_AT_ONCE });
+                return named.every(isNamed) ? lister_listingOf(named) : undefined;
+            });
+        },
+    };
+}
+function isNamed(version) {
+    return version.digest !== undefined;
+}
+/** @returns `undefined` for a tag that isn't there any more */
+async function digestOfVersion(reader, repository, version, what) {
+    if (isDigest(version)) {
+        return version;
+    }
+    if (!isTag(version)) {
+        throw new RegistryError('unexpected', `could not ${what}: the list has a version that is neither a tag nor a digest`);
+    }
+    const said = await reader.resolve(repository, version);
+    if (said !== undefined) {
+        return said;
+    }
+    const answer = await reader.manifest(repository, version);
+    return answer.kind === 'found' ? answer.manifest.digest : undefined;
+}
+function lister_listingOf(versions) {
+    const listing = new Map();
+    for (const { digest, version, created_at } of versions) {
+        const known = listing.get(digest) ?? { tags: [], pushedAt: created_at };
+        listing.set(digest, {
+            tags: isDigest(version) ? known.tags : [...known.tags, version],
+            // Each push replaces the version that it names, so its time is that of the last push.
+            pushedAt: Math.max(known.pushedAt, created_at),
+        });
+    }
+    return listing;
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/packages.ts
+/** The container packages of owners, which are the repositories of the registry. */
+
+/**
+ * @param owners whose packages are listed: at least one
+ * @throws RequestFailure also for an owner that the server doesn't know, or whose packages the account may not see
+ */
+async function packages_readPackages(versions, owners) {
+    const all = [];
+    for (const owner of owners) {
+        const what = `list the packages of ${owner}`;
+        const names = await versions.read({ owner, what }, (rows) => Promise.resolve(new Set(rows.map(({ name }) => name))));
+        all.push(...[...names].sort().map((name) => `${owner}/${name}`));
+    }
+    const repositories = all.filter(isRepository);
+    return { repositories, unnameable: all.length - repositories.length, isPartial: true };
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/parking.ts
+/**
+ * Blobs that stay when their manifests are deleted. The server frees a blob with the last version that has it, and then
+ * takes no push of a manifest that names it. A mount from an image into itself puts the blob beside the versions, where
+ * uploads wait for their manifest. It is freed there by the server's task `cleanup_packages` once it is a day old
+ * (Gitea, services/packages/container/cleanup.go). A blob that waits there already keeps the time of its first mount.
+ */
+
+
+
+
+
+/** `OLDER_THAN` of the task, unless the administrator has changed it. */
+const WINDOW = 24 * 60 * 60 * 1000;
+function createParking(client) {
+    return {
+        window: WINDOW,
+        async park(repository, blob) {
+            guarded('repository', repository, isRepository);
+            const url = client.url(`${repository}/blobs/uploads/`);
+            url.searchParams.set('mount', guarded('digest', blob, isDigest));
+            url.searchParams.set('from', repository);
+            // A second mount does nothing, and an upload that nobody goes on with is dropped.
+            const answer = await client.sendTo(url, 'POST', repository, { repeatable: true });
+            if (isSuccess(answer, 201)) {
+                return;
+            }
+            const what = `keep the blob ${blob} of ${repository} beyond its manifest`;
+            throw answer.status === 202
+                ? new RegistryError('unexpected', `could not ${what}: the server starts an upload where it was asked to mount the blob, so it does not have it ` +
+                    'there or does not mount')
+                : client.refusal(answer, what);
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/rights.ts
+/**
+ * The rights to delete. An access token's scopes are told by the token that `/v2/token` gives for it. Whether the
+ * account may write the packages of an owner, only a write tells. The packages API looks for the version first, and so
+ * tells nothing of rights by a version that isn't there; `/v2/` asks for the rights first.
+ */
+
+
+
+
+
+
+/** So many owners are asked for. */
+const rights_MOST_ASKED = 3;
+/** @param deleter by `/v2/` */
+function createOwnerRights(deleter, granted) {
+    /** @returns the refusal; `undefined` when the account may delete there, or nobody says */
+    async function whyRefused(repository) {
+        const what = `delete a manifest (asked in ${repository}, with a digest that no manifest has)`;
+        try {
+            await deleter.deleteManifest(repository, digestOf((0,external_node_crypto_.randomBytes)(32)), { what });
+            return undefined;
+        }
+        catch (error) {
+            if (!(error instanceof RequestFailure)) {
+                throw error;
+            }
+            const isRefused = error instanceof RegistryError && error.kind === 'forbidden';
+            return isRefused ? error.message : undefined;
+        }
+    }
+    return {
+        async lacksDelete(repository) {
+            const grant = await granted(scopeOf(repository, 'pull,delete'));
+            return grant.kind === 'lacking'
+                ? `this access token can't delete in ${repository}: it lacks the scope \`write:package\`. ${RIGHTS}`
+                : undefined;
+        },
+        /** An owner that refuses says nothing of the others. */
+        async probeDeletes(repositories) {
+            const owners = new Map(repositories.map((each) => [imageOf(each).owner, each]));
+            if (owners.size > rights_MOST_ASKED) {
+                return undefined;
+            }
+            let why;
+            for (const repository of owners.values()) {
+                why = await whyRefused(repository);
+                if (why === undefined) {
+                    return undefined;
+                }
+            }
+            return why;
+        },
+    };
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/versions.ts
+/**
+ * The versions of packages: each digest and each tag that was pushed is one. The API lists those of an owner, newest
+ * first, in pages by number: a page shifts when something is pushed or deleted meanwhile, and a row may be missed. So a
+ * list counts only if nothing has changed from its beginning to its end.
+ */
+
+
+
+
+/** The server caps it at 50 in silence, or at what its administrator says (`MAX_RESPONSE_ITEMS`). */
+const gitea_versions_PER_PAGE = 50;
+/** A million versions, at fifty a page. */
+const gitea_versions_MOST_PAGES = 20_000;
+const versions_PAGES_AT_ONCE = 8;
+/** Each further reading is needed only because somebody pushed or deleted meanwhile. */
+const versions_MOST_READINGS = 4;
+/** Milliseconds before the second reading. Each later pause is so many times the one before. */
+const versions_PAUSE = 1000;
+const versions_PAUSE_GROWTH = 5;
+const versions_Version = object({
+    id: pipe(dist_number(), safeInteger(), minValue(1)),
+    type: literal('container'),
+    name: pipe(string(), minLength(1), toLowerCase()),
+    version: pipe(string(), minLength(1)),
+    created_at: pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger()),
+});
+const versions_Versions = array(versions_Version);
+class versions_VersionList {
+    #api;
+    #clock;
+    constructor(api, clock) {
+        this.#api = api;
+        this.#clock = clock;
+    }
+    /**
+     * What is made of all of them, complete.
+     *
+     * @param make called once for each reading, before it is known whether the list has moved; `undefined`: it has
+     * @throws RequestFailure also for a list that keeps moving
+     */
+    async read(wanted, make) {
+        for (let reading = 1; reading <= versions_MOST_READINGS; reading += 1) {
+            if (reading > 1) {
+                await this.#clock.sleep(versions_PAUSE * versions_PAUSE_GROWTH ** (reading - 2));
+            }
+            const made = await this.#readOnce(wanted, make);
+            if (made !== undefined) {
+                return made;
+            }
+        }
+        throw new RegistryError('unexpected', `could not ${wanted.what}: the list changed while it was read, ${String(versions_MOST_READINGS)} times in a row. Run this ` +
+            'again when nobody pushes to the packages of this owner or deletes from them');
+    }
+    /** @returns `undefined` when it moved meanwhile */
+    async #readOnce(wanted, make) {
+        const first = await this.#page(wanted, 1);
+        const size = first.versions.length;
+        const count = size === 0 ? 1 : Math.ceil(first.total / size);
+        if ((size === 0 && first.total > 0) || count > gitea_versions_MOST_PAGES) {
+            throw this.#api.misunderstood(wanted.what);
+        }
+        const numbers = Array.from({ length: count - 1 }, (_, n) => n + 2);
+        const rest = await pMap(numbers, (number) => this.#page(wanted, number), {
+            concurrency: versions_PAGES_AT_ONCE,
+        });
+        const versions = [first, ...rest].flatMap((page) => page.versions);
+        const isWhole = new Set(versions.map(({ id }) => id)).size === first.total;
+        if (!isWhole || versions.length !== first.total) {
+            return undefined;
+        }
+        const made = await make(versions);
+        if (made === undefined) {
+            return undefined;
+        }
+        // A push puts a row of a new id on the first page, and a delete changes the total.
+        const again = await this.#page(wanted, 1);
+        return JSON.stringify(first) === JSON.stringify(again) ? made : undefined;
+    }
+    async #page({ owner, name, what }, page) {
+        const query = {
+            type: 'container',
+            ...(name === undefined ? {} : { q: name }),
+            limit: String(gitea_versions_PER_PAGE),
+            page: String(page),
+        };
+        const response = await this.#api.ask(encodeURIComponent(owner), what, { query });
+        if (response.status !== 200) {
+            throw this.#api.refusal(response, owner, what);
+        }
+        const versions = inForm(versions_Versions, tryJson(response.body.toString('utf8')));
+        const total = totalOf(response);
+        if (versions === undefined || total === undefined) {
+            throw this.#api.misunderstood(what);
+        }
+        return { versions, total };
+    }
+}
+function totalOf({ headers }) {
+    const text = String(headers['x-total-count'] ?? '');
+    return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/gitea/gitea.ts
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+const gitea_ADVICE = {
+    allowDeletes: 'Gitea has no switch for them, so something in front of it refuses. Allow the method DELETE there',
+    freeDisk: 'The server does so by itself, in its task `cleanup_packages`: what a run has kept for a restore goes when it is 24 ' +
+        'hours old, and the rest when the task runs next.',
+    keepBlobs: 'The server frees the layers of deleted images about 24 hours after the delete. Run this with `restore-from` and the ' +
+        'backup before that, or push the images that broke again.',
+    restore: 'as long as the server keeps their layers',
+};
+const CLEANS_ITSELF = coded('This server is Forgejo, which deletes by itself, 24 hours after its push, every manifest without a tag that no tagged ' +
+    'index lists. Signatures and SBOMs that were pushed as referrers go, too: to keep them, attach them by tags, as ' +
+    '`cosign` does with its `.sig` tags', 'server-cleans-itself');
+const VERSION_BYTES = 64 * 1024;
+const gitea_Version = object({ version: pipe(string(), minLength(1)) });
+function openAs(family, connection) {
+    const client = new GiteaClient(connection, gitea_ADVICE);
+    const plain = openDistribution(connection, family, gitea_ADVICE, client);
+    const api = new GiteaApi(connection);
+    const versions = new versions_VersionList(api, connection.clock);
+    const { namespaces, granted } = connection;
+    return {
+        ...plain,
+        deleter: deletes_createVersionDeleter(api, plain.reader),
+        lister: createLister(versions, plain.reader),
+        rights: createOwnerRights(plain.deleter, granted),
+        parking: createParking(client),
+        repositories: () => namespaces.length === 0 ? plain.repositories() : packages_readPackages(versions, namespaces),
+    };
+}
+/** Whether a 401 looks like Gitea's. GitLab names the same service, and another realm. */
+function isGreeting(headers) {
+    return parseChallenges(headers['www-authenticate']).some(isOfGitea);
+}
+function isOfGitea({ scheme, params }) {
+    const realm = params.get('realm') ?? '';
+    return scheme === 'bearer'
+        ? params.get('service') === 'container_registry' && realm.endsWith('/v2/token')
+        : realm === 'Gitea Container Registry';
+}
+/** Whether the server answers this route with its version. It is asked with the login only where it wants one. */
+async function hasVersion(connection, route) {
+    const { send, basic } = connection;
+    const url = routeAt(connection, route);
+    const request = {
+        method: 'GET',
+        url,
+        headers: { accept: 'application/json' },
+        maxBytes: VERSION_BYTES,
+    };
+    try {
+        const first = await send(request);
+        const isClosed = (first.status === 401 || first.status === 403) && basic !== undefined;
+        const answer = isClosed ? await send({ ...request, authorization: basic }) : first;
+        return (answer.status === 200 &&
+            answer.url.origin === url.origin &&
+            inForm(gitea_Version, tryJson(answer.body.toString('utf8'))) !== undefined);
+    }
+    catch (error) {
+        // Another server answers with a page, or sends us elsewhere.
+        const isAnswer = error instanceof TransportError &&
+            (error.isElsewhere || ['too-large', 'redirect'].includes(error.kind));
+        if (isAnswer) {
+            return false;
+        }
+        throw error;
+    }
+}
+const gitea = {
+    name: 'gitea',
+    hasApi: true,
+    // Anybody may run one, at any address.
+    matches: () => false,
+    async identify(connection, greeting) {
+        if (greeting !== undefined && !isGreeting(greeting)) {
+            return undefined;
+        }
+        // Forgejo answers the other route, too.
+        if (await hasVersion(connection, 'forgejo/v1/version')) {
+            return forgejo;
+        }
+        return (await hasVersion(connection, 'v1/version')) ? gitea : undefined;
+    },
+    open: (connection) => openAs('Gitea', connection),
+};
+const forgejo = {
+    ...gitea,
+    open: (connection) => ({
+        ...openAs('Forgejo', connection),
+        warnings: [CLEANS_ITSELF],
+    }),
+};
+
 ;// CONCATENATED MODULE: ./src/registry/families/google.ts
 /**
  * Google Artifact Registry, and gcr.io, which it serves. Its tags/list holds every manifest, tagged or not
@@ -53985,10 +54544,10 @@ function google_open(connection) {
         deleter,
         untagger,
         rights: createRights(deleter, connection.granted),
-        lister: createLister(client),
+        lister: google_createLister(client),
     };
 }
-function createLister(client) {
+function google_createLister(client) {
     return {
         async manifests(repository) {
             const what = `list the manifests of ${repository}`;
@@ -54048,6 +54607,681 @@ const google = {
     open: google_open,
 };
 
+;// CONCATENATED MODULE: ./src/registry/families/pulp/api.ts
+/**
+ * The REST API of Pulp: its addresses, and what its refusals mean. The one place that sends requests to it. It never
+ * follows an address that the server gives: what it names must be a resource of this API, in Pulp's own form.
+ */
+
+
+
+
+/** A page of a thousand rows is some 200 kB. */
+const pulp_api_ANSWER_BYTES = 16 * 1024 * 1024;
+/** Pulp's `API_ROOT`, unless somebody changed it. */
+const API_ROOT = '/pulp/api/v3/';
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+/** By kind of resource, what comes after the root of the API. */
+const FORMS = {
+    manifest: `content/container/manifests/${UUID}/`,
+    tag: `content/container/tags/${UUID}/`,
+    repository: `repositories/container/container/${UUID}/`,
+    version: `repositories/container/container/${UUID}/versions/\\d{1,9}/`,
+    namespace: `pulp_container/namespaces/${UUID}/`,
+    task: `tasks/${UUID}/`,
+};
+const Detail = object({ detail: string() });
+const Said = union([
+    pipe(array(string()), transform((all) => all.join(' '))),
+    pipe(Detail, transform(({ detail }) => detail)),
+]);
+class PulpApi {
+    #connection;
+    #origin;
+    #root;
+    constructor(connection) {
+        const { api, base } = connection;
+        this.#connection = connection;
+        this.#origin = api ?? base;
+        const { pathname } = this.#origin;
+        this.#root = pathname === '/' ? API_ROOT : pathname.replace(/\/*$/, '/');
+    }
+    /** Whether this is the name of such a resource here. A backup, or the server, may say anything. */
+    is(kind, href) {
+        const path = href.startsWith(this.#root) ? href.slice(this.#root.length) : '';
+        return new RegExp(`^${FORMS[kind]}$`).test(path);
+    }
+    /**
+     * @returns the name, of this kind
+     * @throws RegistryError otherwise: `remove/` takes `*` for all content of a repository
+     */
+    guarded(kind, href) {
+        return guarded(`name of a ${kind}`, href, (text) => this.is(kind, text));
+    }
+    /** The name of a route that is no resource, such as `status/`. */
+    route(path) {
+        return `${this.#root}${path}`;
+    }
+    /** Any answer, a refusal too. @throws RequestFailure when there was none */
+    async ask(method, href, { query = {}, body, isLate } = {}) {
+        const url = new URL(href, this.#origin);
+        url.search = new URLSearchParams(query).toString();
+        const { send, basic } = this.#connection;
+        return send({
+            method,
+            url,
+            maxBytes: pulp_api_ANSWER_BYTES,
+            isLate,
+            // The registry asks for a token; the API takes user and password.
+            ...(basic === undefined ? {} : { authorization: basic }),
+            ...(body === undefined
+                ? {}
+                : {
+                    body: JSON.stringify(body),
+                    headers: { 'content-type': 'application/json' },
+                    repeatable: true,
+                }),
+        });
+    }
+    /**
+     * @param what as in "could not …"
+     * @returns the body of a GET
+     * @throws RequestFailure when the answer isn't 200 with a body in this form
+     */
+    async read(schema, href, what, query) {
+        const answer = await this.ask('GET', href, { query });
+        if (answer.status !== 200) {
+            throw this.refusal(answer, what);
+        }
+        return jsonOf(schema, answer) ?? this.misunderstood(what);
+    }
+    /** @param what as in "could not …" */
+    refusal(answer, what) {
+        const { status } = answer;
+        const said = jsonOf(Said, answer);
+        const answered = `${String(status)}${said === undefined ? '' : ` (${this.quote(said)})`}`;
+        const refused = (kind, advice, code) => new RegistryError(kind, `could not ${what}: Pulp answered ${answered}. ${advice}`, code);
+        if (status === 401) {
+            return refused('unauthorized', 'Its API takes a user and a password: give `username` and `password`');
+        }
+        if (status === 403) {
+            return refused('forbidden', api_RIGHTS);
+        }
+        if (status === 404) {
+            // What a user may not see is denied in the same way.
+            return refused('hidden', `It may be gone, or the user lacks a right. ${api_RIGHTS}`);
+        }
+        return status >= 500 || status === 429
+            ? refused('unexpected', "See the server's log, and run this again", status === 429 ? 'rate-limited' : 'server-failed')
+            : refused('unexpected', 'Is `api-url` right?');
+    }
+    /** A body that isn't in Pulp's form. @throws RegistryError always */
+    misunderstood(what) {
+        throw new RegistryError('unexpected', `could not ${what}: the answer isn't in the form of Pulp's API. Is \`api-url\` right?`);
+    }
+    quote(text) {
+        return this.#connection.quote(text);
+    }
+}
+/** What is needed, by Pulp's own names. */
+const api_RIGHTS = 'The user needs the role `container.containerrepository_content_manager` or `container.containerrepository_owner` on the ' +
+    'repository, or `container.containernamespace_owner` on its namespace';
+
+;// CONCATENATED MODULE: ./src/registry/families/pulp/content.ts
+/**
+ * The manifests and tags of a repository's latest version: Pulp's list, tagged or not. A version never changes, so its
+ * pages can't shift, and it says itself how many manifests and tags it has.
+ */
+
+
+
+
+
+const PAGE = 1000;
+/** A version may be removed while it is read, where few are retained: then the next one is read. */
+const content_MOST_READINGS = 3;
+/** A million, as of other lists. */
+const MOST_ROWS = 1_000_000;
+const Count = pipe(dist_number(), safeInteger(), minValue(0), maxValue(MOST_ROWS));
+const rows = (row) => object({ count: Count, results: array(row) });
+const ManifestRow = object({
+    pulp_href: string(),
+    digest: pipe(string(), guard(isDigest)),
+});
+const TagRow = object({
+    pulp_href: string(),
+    name: pipe(string(), check(isTag)),
+    tagged_manifest: string(),
+});
+const DistributionRow = object({
+    base_path: string(),
+    repository: nullish(string()),
+    namespace: nullish(string()),
+});
+const Repository = object({ latest_version_href: string() });
+const Part = optional(object({ count: Count }), { count: 0 });
+const content_Version = object({
+    content_summary: object({
+        present: object({ 'container.manifest': Part, 'container.tag': Part }),
+    }),
+});
+class Content {
+    #api;
+    #client;
+    #page;
+    #places = new Map();
+    #listings = new Map();
+    /** @param page rows of one page */
+    constructor(api, client, page = PAGE) {
+        this.#api = api;
+        this.#client = client;
+        this.#page = page;
+    }
+    /** The list that was read last, if any was. */
+    latest(repository) {
+        return this.#listings.get(repository);
+    }
+    /** Complete, or it rejects. Empty for a name that Pulp doesn't know. */
+    async read(name) {
+        const what = `list the manifests of ${name}`;
+        const place = await this.place(name, what);
+        if (place === undefined) {
+            return new Map();
+        }
+        for (let reading = 1;; reading += 1) {
+            const version = await this.#version(place, what);
+            const found = await this.#readVersion(version, what).catch(async (error) => {
+                const isOver = reading < content_MOST_READINGS &&
+                    error instanceof RegistryError &&
+                    (await this.#version(place, what)) !== version;
+                if (!isOver) {
+                    throw error;
+                }
+                return undefined;
+            });
+            if (found !== undefined) {
+                this.#listings.set(name, found);
+                return found;
+            }
+        }
+    }
+    async #readVersion(version, what) {
+        const { content_summary } = await this.#api.read(content_Version, version, what);
+        const { 'container.manifest': manifests, 'container.tag': tags } = content_summary.present;
+        const counts = { manifests: manifests.count, tags: tags.count };
+        const found = await this.#rows(version, {}, what, counts);
+        const listed = new Map();
+        for (const [digest, id] of found.manifests) {
+            listed.set(digest, { id, tags: [] });
+        }
+        found.tags.forEach(({ name, digest }) => listed.get(digest)?.tags.push(name));
+        return listed;
+    }
+    /**
+     * What the latest version has of these, at this moment.
+     *
+     * @param digests few: they go into an address
+     */
+    async find(place, digests, what) {
+        const version = await this.#version(place, what);
+        return this.#rows(version, { digests: digests.join(',') }, what);
+    }
+    /** @param counts how many there have to be */
+    async #rows(version, { digests }, what, counts) {
+        const of = (key) => digests === undefined ? {} : { [key]: digests };
+        const query = { repository_version: version };
+        const manifests = new Map();
+        const digestOf = new Map();
+        const first = { ...query, ...of('digest__in'), fields: 'pulp_href,digest' };
+        for (const row of await this.#all('content/container/manifests/', ManifestRow, first, what)) {
+            const href = this.#named('manifest', row.pulp_href, what);
+            manifests.set(row.digest, href);
+            digestOf.set(href, row.digest);
+        }
+        const second = { ...query, ...of('digest'), fields: 'pulp_href,name,tagged_manifest' };
+        const tags = new Map();
+        for (const row of await this.#all('content/container/tags/', TagRow, second, what)) {
+            const href = this.#named('tag', row.pulp_href, what);
+            const digest = digestOf.get(row.tagged_manifest);
+            if (digest === undefined) {
+                throw incomplete(what, 'a tag points at a manifest that is not in the list');
+            }
+            tags.set(href, { name: row.name, href, digest });
+        }
+        const names = new Set([...tags.values()].map(({ name }) => name));
+        if (digestOf.size !== manifests.size || names.size !== tags.size) {
+            throw incomplete(what, 'a digest or a tag stands there twice');
+        }
+        // What a user may not see is left out of the rows, and counted by the version.
+        if (counts !== undefined &&
+            (counts.manifests !== manifests.size || counts.tags !== tags.size)) {
+            throw incomplete(what, `it has ${String(manifests.size)} manifests and ${String(tags.size)} tags, and Pulp counts ` +
+                `${String(counts.manifests)} and ${String(counts.tags)}`);
+        }
+        return { manifests, tags: [...tags.values()] };
+    }
+    /** The rows of all pages. The next page's address is our own: behind a proxy, Pulp's may name another host. */
+    async #all(path, row, query, what) {
+        const all = [];
+        for (;;) {
+            const page = { ...query, limit: String(this.#page), offset: String(all.length) };
+            const { count, results } = await this.#api.read(rows(row), this.#api.route(path), what, page);
+            results.forEach((each) => all.push(each));
+            if (all.length >= count) {
+                return all;
+            }
+            if (results.length === 0) {
+                throw incomplete(what, `a page is empty after ${String(all.length)} of ${String(count)} rows`);
+            }
+        }
+    }
+    async #version({ repository }, what) {
+        const { latest_version_href } = await this.#api.read(Repository, repository, what);
+        return this.#named('version', latest_version_href, what);
+    }
+    /** @returns `undefined` for a name that Pulp doesn't know */
+    async place(name, what) {
+        const known = this.#places.get(name);
+        if (known !== undefined) {
+            return known;
+        }
+        const query = { base_path: name, fields: 'base_path,repository,namespace' };
+        const found = await this.#distributions(query, what);
+        const distribution = found.find(({ base_path }) => base_path === name);
+        if (distribution === undefined) {
+            await this.#expectUnknown(name, what);
+            return undefined;
+        }
+        const { repository, namespace } = distribution;
+        if (typeof repository !== 'string' || !this.#api.is('repository', repository)) {
+            throw new RegistryError('unexpected', `could not ${what}: Pulp serves ${name} from something else than a repository of the type ` +
+                "`container/container`, such as a fixed version, whose content can't be removed. Leave it out with `repositories`");
+        }
+        const place = {
+            repository,
+            namespace: typeof namespace === 'string' ? this.#named('namespace', namespace, what) : undefined,
+        };
+        this.#places.set(name, place);
+        return place;
+    }
+    /** Pulp leaves out what a user may not see. The registry tells whether there is something. */
+    async #expectUnknown(name, what) {
+        const answer = await this.#client.send('GET', name, 'tags/list');
+        if (!saysUnknown(answer)) {
+            throw new RegistryError('hidden', `could not ${what}: Pulp's API shows no distribution of this name, and the registry answers ` +
+                `${String(answer.status)} for it. The user needs a role that may view it, such as ` +
+                '`container.containernamespace_collaborator` on its namespace');
+        }
+    }
+    /** The names of all repositories whose content can change. */
+    async names(what) {
+        const query = { fields: 'base_path,repository,namespace', ordering: 'base_path' };
+        const found = await this.#distributions(query, what);
+        return [
+            ...new Set(found
+                .filter(({ repository }) => typeof repository === 'string')
+                .map(({ base_path }) => base_path)),
+        ];
+    }
+    #distributions(query, what) {
+        const row = DistributionRow;
+        return this.#all('distributions/container/container/', row, query, what);
+    }
+    #named(kind, href, what) {
+        return this.#api.is(kind, href) ? href : this.#api.misunderstood(what);
+    }
+}
+function incomplete(what, why) {
+    return new RegistryError('unexpected', `could not ${what}: Pulp's list is not complete: ${why}. Run this again; if it stays so, check the roles of the user`);
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/pulp/turns.ts
+/** Work of which each key carries out one batch at a time: what is asked for meanwhile goes together into the next. */
+class Turns {
+    #most;
+    #carryOut;
+    #waiting = new Map();
+    /** @param most items of one batch */
+    constructor(most, carryOut) {
+        this.#most = most;
+        this.#carryOut = carryOut;
+    }
+    /** Rejects as the batch does. */
+    ask(key, item) {
+        return new Promise((resolve) => {
+            const asked = { item, settle: resolve };
+            const waiting = this.#waiting.get(key);
+            if (waiting === undefined) {
+                this.#waiting.set(key, [asked]);
+                void this.#work(key);
+            }
+            else {
+                waiting.push(asked);
+            }
+        });
+    }
+    async #work(key) {
+        // What is asked for at the same moment goes together.
+        await Promise.resolve();
+        for (;;) {
+            const batch = this.#waiting.get(key)?.splice(0, this.#most) ?? [];
+            if (batch.length === 0) {
+                this.#waiting.delete(key);
+                return;
+            }
+            const outcome = this.#carryOut(key, batch.map(({ item }) => item));
+            batch.forEach(({ item, settle }) => {
+                settle(outcome.then((of) => of(item)));
+            });
+            await outcome.catch(() => undefined);
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/pulp/deletes.ts
+/**
+ * Deletes by `remove/`. Each is a task and makes a version, and those of one repository run one after the other; so
+ * several go together. Pulp keeps what a tag or an index names, and says nothing: the version is read after each.
+ */
+
+
+
+
+
+/** So many digests fit into an address: gunicorn takes 4,094 bytes. */
+const MOST_AT_ONCE = 32;
+function createRemovalDeleter(options) {
+    const removals = new Removals(options);
+    const turns = new Turns(MOST_AT_ONCE, (repository, batch) => removals.carryOut(repository, batch));
+    return {
+        takesChildren: true,
+        async deleteManifest(repository, digest, asked = {}) {
+            guarded('repository', repository, isRepository);
+            guarded('digest', digest, isDigest);
+            return turns.ask(repository, { digest, options: asked });
+        },
+    };
+}
+class Removals {
+    #options;
+    /** repositories from whose version this run removed something */
+    #changed = new Set();
+    constructor(options) {
+        this.#options = options;
+    }
+    async carryOut(repository, batch) {
+        const { content } = this.#options;
+        const what = deletes_whatOf(repository, batch);
+        const digests = batch.map(({ digest }) => digest);
+        const place = await content.place(repository, what);
+        if (place === undefined) {
+            return ({ digest, options }) => this.#deletePending(repository, digest, options, 'gone');
+        }
+        const found = await content.find(place, digests, what);
+        let kept = new Set();
+        if (found.manifests.size > 0) {
+            kept = await this.#remove(place, batch, found, what);
+            this.#changed.add(repository);
+        }
+        return ({ digest, options }) => {
+            if (kept.has(digest)) {
+                throw referenced(repository, digest);
+            }
+            // A delete of its index may have taken it along before its own turn.
+            const listing = this.#changed.has(repository) ? content.latest(repository) : undefined;
+            const wasHere = found.manifests.has(digest) || listing?.has(digest) === true;
+            return this.#deletePending(repository, digest, options, wasHere ? 'deleted' : 'gone');
+        };
+    }
+    /** @returns those that are still in the version after it */
+    async #remove(place, batch, found, what) {
+        const { api, content, tasks } = this.#options;
+        const names = batch.flatMap(({ digest, options: { tags = [] } }) => tags.map((tag) => `${tag}@${digest}`));
+        const goAlong = new Set(names);
+        const units = [
+            ...[...found.manifests.values()].map((href) => api.guarded('manifest', href)),
+            // Pulp's name of a tag is that of the tag at this manifest: a tag that moved has another one.
+            ...found.tags
+                .filter(({ name, digest }) => goAlong.has(`${name}@${digest}`))
+                .map(({ href }) => api.guarded('tag', href)),
+        ];
+        const isLate = () => batch.some(({ options }) => options.isLate?.() === true);
+        await tasks.change(place.repository, 'remove', units, what, isLate);
+        const after = await content.find(place, [...found.manifests.keys()], what);
+        return new Set(after.manifests.keys());
+    }
+    /** A push by its digest alone leaves a manifest beside the version, where it is served as well. */
+    async #deletePending(repository, digest, options, otherwise) {
+        const { reader, pending } = this.#options;
+        if (!(await reader.isThere(repository, digest))) {
+            return otherwise;
+        }
+        const result = await pending.deleteManifest(repository, digest, options);
+        return otherwise === 'deleted' ? otherwise : result;
+    }
+}
+function deletes_whatOf(repository, batch) {
+    const [first] = batch;
+    return first !== undefined && batch.length === 1
+        ? (first.options.what ?? `delete ${repository}@${first.digest}`)
+        : `delete ${String(batch.length)} manifests of ${repository}`;
+}
+function referenced(repository, digest) {
+    return new RegistryError('referenced', `Pulp said that it deleted ${repository}@${digest}, and the manifest is still there. A tag or an index names it: it was pushed or tagged during this ` +
+        'run, or is a part of an index that stays. The next run decides again');
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/pulp/tasks.ts
+/** Pulp's tasks: a change is answered with the name of one, and is done when the task says so. */
+
+
+
+/** Milliseconds. Tasks of one repository run one after the other, and those of others' pushes come first. */
+const DEADLINE = 5 * 60_000;
+/** Milliseconds: a small task takes half a second. */
+const FIRST_PAUSE = 250;
+const LONGEST_PAUSE = 3_000;
+const tasks_PAUSE_GROWTH = 1.5;
+const Accepted = object({ task: string() });
+const Task = object({
+    state: string(),
+    error: nullish(object({ description: optional(string(), '') })),
+});
+class Tasks {
+    #api;
+    #clock;
+    constructor(api, clock) {
+        this.#api = api;
+        this.#clock = clock;
+    }
+    /**
+     * Sends a change of a repository's content and waits until it is done.
+     *
+     * @param units names of content; none changes nothing
+     * @param what as in "could not …"
+     * @throws RequestFailure when it isn't known to be done
+     */
+    async change(repository, action, units, what, isLate) {
+        const route = `${this.#api.guarded('repository', repository)}${action}/`;
+        const body = { content_units: units };
+        const answer = await this.#api.ask('POST', route, { body, isLate });
+        if (answer.status !== 202) {
+            throw this.#api.refusal(answer, what);
+        }
+        const task = jsonOf(Accepted, answer)?.task;
+        if (task === undefined || !this.#api.is('task', task)) {
+            this.#api.misunderstood(what);
+        }
+        await this.#done(task, what);
+    }
+    async #done(task, what) {
+        const until = this.#clock.now() + DEADLINE;
+        for (let pause = FIRST_PAUSE;; pause = Math.min(pause * tasks_PAUSE_GROWTH, LONGEST_PAUSE)) {
+            const { state, error } = await this.#api.read(Task, task, `${what} (its task in Pulp)`);
+            if (state === 'completed') {
+                return;
+            }
+            if (!['waiting', 'running', 'canceling'].includes(state)) {
+                const why = error?.description ? `: ${this.#api.quote(error.description)}` : '';
+                throw new RegistryError('unexpected', `could not ${what}: the task in Pulp ended as ${this.#api.quote(state)}${why}. ` +
+                    `Look at ${task} in Pulp, and run this again`, 'server-failed');
+            }
+            if (this.#clock.now() >= until) {
+                throw new RegistryError('unexpected', `could not ${what}: after ${String(DEADLINE / 60_000)} minutes the task in Pulp is still ` +
+                    `${this.#api.quote(state)}, and may be carried out later. Check that a worker runs, and run this again`, 'server-failed');
+            }
+            await this.#clock.sleep(pause);
+        }
+    }
+}
+
+;// CONCATENATED MODULE: ./src/registry/families/pulp/pulp.ts
+/**
+ * Pulp's container registry (pulp_container). It is read and pushed to by the OCI distribution API, and lists, deletes and
+ * restores by the REST API of Pulp, on the same address. Facts: docs/registries/pulp.md.
+ */
+
+
+
+
+
+
+
+
+
+
+
+
+const pulp_ADVICE = {
+    allowDeletes: api_RIGHTS,
+    freeDisk: [
+        'Older versions of a repository keep what was deleted, so that it can be restored. Let Pulp retain only a few, and then remove what no version has:',
+        '',
+        '```sh',
+        'pulp container repository update --name NAME --retain-repo-versions 1',
+        'pulp orphan cleanup',
+        '```',
+    ].join('\n'),
+    keepBlobs: 'Do not remove older versions of the repository, and run no orphan cleanup, before the problems above are solved. Until ' +
+        'then a run with `restore-from` and the backup restores what broke.',
+    restore: 'from what Pulp still has of them: as long as older versions of the repository, or other repositories, hold them, and ' +
+        'otherwise until its orphan cleanup',
+};
+const Status = object({ versions: array(object({ component: string() })) });
+const Permissions = object({ permissions: array(string()) });
+/** By what is asked for its permissions: the one that lets `remove/` work (viewsets.py, ContainerRepositoryViewSet). */
+const MODIFY = {
+    repository: 'container.modify_content_containerrepository',
+    namespace: 'container.namespace_modify_content_containerrepository',
+};
+function pulp_open(connection) {
+    const client = new Client(connection, pulp_ADVICE);
+    const plain = openDistribution(connection, 'Pulp', pulp_ADVICE, client);
+    const api = new PulpApi(connection);
+    const content = new Content(api, client);
+    const tasks = new Tasks(api, connection.clock);
+    const pending = createDeleter(client);
+    return {
+        ...plain,
+        lister: { lacks: 'digest-pushes', manifests: (repository) => content.read(repository) },
+        deleter: createRemovalDeleter({ api, content, tasks, reader: plain.reader, pending }),
+        rights: createPulpRights(api, content, tasks),
+        restorer: pulp_createRestorer(api, content, tasks),
+        // `_catalog` has what may be pulled; only of these the API shows the manifests.
+        async repositories() {
+            const names = await content.names('list the repositories');
+            const repositories = names.filter(isRepository).sort();
+            return { repositories, unnameable: names.length - repositories.length };
+        },
+    };
+}
+function createPulpRights(api, content, tasks) {
+    /** @returns `undefined` when Pulp doesn't say */
+    async function may(kind, href) {
+        const answer = await api.ask('GET', `${href}my_permissions/`);
+        const granted = answer.status === 200 ? jsonOf(Permissions, answer)?.permissions : undefined;
+        return granted?.includes(MODIFY[kind]);
+    }
+    return {
+        async lacksDelete(repository) {
+            const place = await content.place(repository, `ask for the rights in ${repository}`);
+            if (place?.namespace === undefined) {
+                return undefined;
+            }
+            const { namespace } = place;
+            // A user who may not view the namespace isn't told: only the probe tells then.
+            return (await may('repository', place.repository)) === false &&
+                (await may('namespace', namespace)) === false
+                ? `these credentials can't delete in ${repository}. ${api_RIGHTS}`
+                : undefined;
+        },
+        /** A removal of nothing: it makes no version. */
+        async probeDeletes(repositories) {
+            let refused;
+            for (const repository of repositories) {
+                const what = `delete a manifest (asked in ${repository}, with no manifest to remove)`;
+                try {
+                    const place = await content.place(repository, what);
+                    if (place !== undefined) {
+                        await tasks.change(place.repository, 'remove', [], what);
+                    }
+                    return undefined;
+                }
+                catch (error) {
+                    if (!(error instanceof RegistryError && error.kind === 'forbidden')) {
+                        return undefined;
+                    }
+                    refused ??= error.message;
+                }
+            }
+            return refused;
+        },
+    };
+}
+function pulp_createRestorer(api, content, tasks) {
+    return {
+        async isRestorable(_repository, id) {
+            const href = api.guarded('manifest', id);
+            const answer = await api.ask('GET', href, { query: { fields: 'digest' } });
+            if (answer.status !== 200 && answer.status !== 404) {
+                throw api.refusal(answer, `ask for ${href}`);
+            }
+            return answer.status === 200;
+        },
+        /** With all that an index lists. */
+        async restore(repository, id) {
+            const what = `restore ${api.guarded('manifest', id)} in ${repository}`;
+            const place = await content.place(repository, what);
+            if (place === undefined) {
+                throw new RegistryError('no-repository', `could not ${what}: Pulp has no such repository any more. Create it, or push to it, first`);
+            }
+            await tasks.change(place.repository, 'add', [id], what);
+        },
+    };
+}
+const pulp = {
+    name: 'pulp',
+    hasApi: true,
+    matches: () => false,
+    /** Its first 401 has both headers (pulp_container, registry_api.py); its status then has to know the plugin. */
+    async identify(connection, greeting = {}) {
+        const isLikely = greeting['x-registry-supports-signatures'] === '1' &&
+            greeting['correlation-id'] !== undefined;
+        return isLikely && (await hasPlugin(new PulpApi(connection))) ? pulp : undefined;
+    },
+    open: pulp_open,
+};
+async function hasPlugin(api) {
+    const answer = await api.ask('GET', api.route('status/')).catch((error) => {
+        if (error instanceof RequestFailure) {
+            return undefined;
+        }
+        throw error;
+    });
+    const known = answer?.status === 200 ? jsonOf(Status, answer) : undefined;
+    return known?.versions.some(({ component }) => component === 'container') === true;
+}
+
 ;// CONCATENATED MODULE: ./src/registry/families/distribution.ts
 /** Plain Distribution, and every registry that no other family knows: it can't list untagged manifests. */
 
@@ -54080,7 +55314,9 @@ const distribution = {
 
 
 
-const FAMILIES = [ghcr, google, distribution];
+
+
+const FAMILIES = [ghcr, google, gitea, pulp, distribution];
 /** @returns `undefined` when there is no family of this name */
 function familyOf({ registry, registryType, github, }) {
     return FAMILIES.find((family) => registryType === 'auto' ? family.matches(registry, github) : family.name === registryType);
@@ -54211,12 +55447,6 @@ const UNSERVED = [
         hosts: ['docker.pkg.github.com'],
         does: 'GitHub has moved its images to `ghcr.io`.',
         instead: 'Give `registry-url: ghcr.io`.',
-    },
-    {
-        name: 'Codeberg and Gitea Cloud',
-        hosts: ['codeberg.org', 'gitea.com', 'code.forgejo.org'],
-        does: 'They delete old versions if a cleanup rule of the owner says so.',
-        instead: 'Use cleanup rules, in the package settings of the user or organization.',
     },
     {
         name: "Red Hat's registry",
@@ -60806,6 +62036,7 @@ const WHY_KEPT = {
     protected: 'protected by `protect` or `protect-files`',
     recent: 'one of the newest orphans, which `keep-untagged` keeps',
     'not-in-plan': 'an orphan that the plan does not list',
+    'holds-kept': 'an orphan index, whose delete would take a kept part of it along',
     narrowed: 'its tag now points at a part of it, as a proxy that ignores `Accept` answers',
     'dangling-referrer': 'refers to a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
     'dangling-digest-tag': 'its digest tag names a manifest that is not in its repository and may live in another (`dangling-referrers: delete` deletes it)',
@@ -61198,28 +62429,59 @@ function registryUrl({ settings: { registry } }) {
 
 
 
-/** Whether something was saved that was deleted, or may have been. */
-function isRestorable(run, sums) {
+/** Whether something was saved that was deleted, or may have been, and can be restored. */
+function isRestorable(run) {
     // A delete without an answer may have been carried out.
-    const tried = run.repositories.some(({ fates }) => digestsWith(fates, 'failed').length > 0);
-    return run.backup !== undefined && (sums.deleted + sums.restored > 0 || tried);
+    const isTried = run.repositories.some(({ fates, final }) => digestsWith(fates, 'deleted', 'restored', 'failed').some((digest) => final?.has(digest) !== true));
+    return run.backup !== undefined && isTried;
+}
+/** How many deletes nothing can undo. */
+function finalDeletes({ repositories }) {
+    return repositories.reduce((sum, { final }) => sum + (final?.size ?? 0), 0);
+}
+/**
+ * A dry-run's warning at a registry where a delete may be final: plain text that is safe in Markdown, too. `undefined` at
+ * others.
+ */
+function finalityNote({ settings, family, parkedFor }) {
+    return settings.dryRun && parkedFor !== undefined
+        ? `${family} frees the layers of a manifest with it, so deletes there are final unless their layers are kept. A real ` +
+            `run has them kept before it deletes, for ${duration(parkedFor)}. A dry-run can't find out whether ` +
+            `${family} allows that; the report of a real run says it`
+        : undefined;
 }
 function backupSection(run, sums) {
-    if (!isRestorable(run, sums)) {
-        return undefined;
+    const title = '### To restore it\n\n';
+    const warned = sums.planned === 0 ? undefined : finalityNote(run);
+    if (warned !== undefined) {
+        return { before: `${title}${warned}.\n` };
     }
+    const final = finalDeletes(run);
+    const count = final === 1 ? 'One of the deletes is' : `${number(final)} of the deletes are`;
+    if (!isRestorable(run)) {
+        return final === 0
+            ? undefined
+            : {
+                before: `${title}Nothing can be restored: the deletes of this run are final. See "Warnings".\n`,
+            };
+    }
+    const but = final === 0 ? '' : ` ${count} final: see "Warnings".`;
     return {
-        before: `### To restore it\n\nEvery manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
+        before: `${title}Every manifest was saved in ${code(run.backup, 400)} before it was deleted. Upload that ` +
             'directory as an artifact to keep it (the output `backup-dir` names it). A run with `restore-from` restores the ' +
-            `manifests, ${run.advice.restore}.${serverUndo(run)}\n`,
+            `manifests, ${run.advice.restore}.${timeLimit(run)}${but}\n`,
     };
 }
-/** How long the server's own undo works. */
-function serverUndo({ restorableUntil, finishedAt }) {
-    return restorableUntil === undefined
-        ? ''
-        : ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
-            `until ${moment(restorableUntil)}.`;
+/** How long a restore works. */
+function timeLimit({ restorableUntil, finishedAt, parkedFor, family }) {
+    if (restorableUntil === undefined) {
+        return '';
+    }
+    return parkedFor === undefined
+        ? ` The registry itself can do so for ${duration(restorableUntil - finishedAt)} after each delete: for the last one ` +
+            `until ${moment(restorableUntil)}.`
+        : ` ${family} keeps the layers for ${duration(parkedFor)}, and may free them from ${moment(restorableUntil)} on. A ` +
+            'layer that an earlier run kept there, too, may go sooner.';
 }
 function diskSection(run, sums) {
     const title = '### To free the disk\n\n';
@@ -61273,9 +62535,15 @@ function verifiedNote({ repositories }) {
         : `After the deletes, ${what} ${tags + children === 1 ? 'was' : 'were'} asked for again: ${result}`;
 }
 function backupNote(run) {
-    return isRestorable(run, totals(run))
-        ? `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them`
-        : undefined;
+    if (!isRestorable(run)) {
+        return undefined;
+    }
+    const { restorableUntil, parkedFor } = run;
+    const isLimited = restorableUntil !== undefined && parkedFor !== undefined;
+    const until = isLimited ? `, if it comes before ${moment(restorableUntil)}` : '';
+    const final = finalDeletes(run);
+    const but = final === 0 ? '' : `. ${number(final)} of the deletes can't be undone: see the warnings`;
+    return `the deleted manifests were saved in ${run.backup}: a run with restore-from restores them${until}${but}`;
 }
 /** The reasons why a real run would delete less than this dry-run lists. */
 function refusalNotes(run) {
@@ -61315,7 +62583,21 @@ function quotaWarnings(run) {
         `until ${until}. Run this again after that: it goes on where this run stopped`;
     return [coded(what, 'quota-used-up')];
 }
-/** One for each manifest that no run can delete, with its repository's name: single lines of plain text, safe for a log. */
+/** The warnings of one repository, with its name: single lines of plain text, safe for a log. */
+function repositoryWarnings(repository) {
+    return [...undeletableWarnings(repository), ...finalWarnings(repository)];
+}
+/** At most one. */
+function finalWarnings({ inventory, final }) {
+    const [why] = final?.values() ?? [];
+    if (final === undefined || why === undefined) {
+        return [];
+    }
+    const what = `${inventory.repository}: the delete of ${count(final.size, 'manifest')} is final. The registry frees layers with ` +
+        `their manifest, and did not keep them: ${withoutCodes(why)}`;
+    return [coded(what, 'delete-final', LENGTH)];
+}
+/** One for each manifest that no run can delete. */
 function undeletableWarnings(repository) {
     const { repository: name } = repository.inventory;
     return judge(repository).flatMap(({ orphan, fate }) => fate.kind === 'undeletable'
@@ -61584,7 +62866,7 @@ function warningsSection(run) {
         ...[...quotaWarnings(run), ...run.warnings, ...(run.ledger?.warnings ?? [])].map((warning) => `- ${said(warning)}\n`),
         ...repositoriesByName(run).flatMap(({ inventory, warnings }) => warnings.map((warning) => `- ${code(inventory.repository)}: ${said(warning)}\n`)),
         ...repositoriesByName(run)
-            .flatMap(undeletableWarnings)
+            .flatMap(repositoryWarnings)
             .map((warning) => `- ${said(warning)}\n`),
     ];
     return list(`### Warnings (${number(found.length)})\n\n`, found, 'warning', {
@@ -61823,7 +63105,7 @@ function slice(name, bytes) {
 const APART = 'this run knew nothing of earlier ones, and later ones will know nothing of it';
 /** Plain text that is safe in Markdown, too: the ledger's name is one that the OCI spec allows. */
 function ledgerSentence({ ledger, untaggedListing, settings: { dryRun } }) {
-    const isListed = untaggedListing === 'complete';
+    const isListed = untaggedListing !== 'none';
     if (ledger === undefined && isListed) {
         return 'No ledger was needed: the registry lists its manifests itself.';
     }
@@ -61892,7 +63174,10 @@ function listing(run, sums) {
     if (run.untaggedListing === 'complete') {
         return `${run.family} lists every manifest of a repository, tagged or not. All of them were considered.`;
     }
-    const cannot = `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${isRemembered ? ' that the ledger remembers,' : ''} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`;
+    const ledger = isRemembered ? ' that the ledger remembers,' : '';
+    const cannot = run.untaggedListing === 'none'
+        ? `This registry has no route that lists untagged manifests. Only manifests that a tag names, that an input names,${ledger} or that one of these refers to were considered; any other can't be seen and is in none of the numbers here.`
+        : `${run.family} lists the manifests of a repository, but not those that were pushed by digest alone, as signatures and other referrers are. Such a manifest was considered only where an input names it,${ledger} or another manifest refers to it; any other can't be seen, is in none of the numbers here, and stays.`;
     // The first run's hint, at the top, says what to give.
     if (named === 0) {
         return cannot;
@@ -62130,8 +63415,9 @@ var external_node_events_ = __nccwpck_require__(8474);
 ;// CONCATENATED MODULE: ./src/http/grant.ts
 /**
  * The rights that a token grants, as far as it says so: Distribution's tokens are JWTs with a claim `access`
- * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Pure. Proves nothing,
- * since no signature is checked: good for telling people what to expect, and for no decision.
+ * (distribution, docs/content/spec/auth/jwt.md), which lists no more than what was granted. Gitea's have the scopes of
+ * the access token that they were given for. Pure. Proves nothing, since no signature is checked: good for telling
+ * people what to expect, and for no decision.
  */
 
 
@@ -62139,14 +63425,17 @@ var external_node_events_ = __nccwpck_require__(8474);
 const Claims = object({
     access: nullable(array(object({ type: string(), name: string(), actions: nullish(array(string()), []) }))),
 });
+/** Gitea 1.26, services/packages/auth.go. `Scope` is `''` for a token that has none, and for nobody. */
+const GiteaClaims = object({ UserID: dist_number(), Scope: string() });
 /** @param scope of one resource, such as `repository:team/app:pull,delete` */
 function grantOf(token, scope) {
     const [wanted = ''] = splitScopes(scope);
     const colon = wanted.lastIndexOf(':');
     const resource = wanted.slice(0, colon);
-    const claims = claimsOf(token);
+    const payload = payloadOf(token);
+    const claims = inForm(Claims, payload);
     if (claims === undefined) {
-        return { kind: 'unknown' };
+        return grantOfGitea(payload);
     }
     const actions = (claims.access ?? []).flatMap((one) => `${one.type}:${one.name}` === resource ? one.actions : []);
     const isGranted = (action) => actions.includes(action) || actions.includes('*');
@@ -62157,11 +63446,21 @@ function grantOf(token, scope) {
         ? { kind: 'granted' }
         : { kind: 'lacking', actions };
 }
-function claimsOf(token) {
+function payloadOf(token) {
     const [, payload = '', signature] = token.split('.');
     return signature === undefined
         ? undefined
-        : inForm(Claims, tryJson(Buffer.from(payload, 'base64url').toString()));
+        : tryJson(Buffer.from(payload, 'base64url').toString());
+}
+/**
+ * A scope that allows writes says nothing of the account's rights in a repository, and `public-only` nothing of pulls.
+ */
+function grantOfGitea(payload) {
+    const scopes = inForm(GiteaClaims, payload)?.Scope.split(',') ?? [];
+    const mayWrite = scopes.includes('all') || scopes.includes('write:package');
+    return scopes.includes('read:package') && !mayWrite
+        ? { kind: 'lacking', actions: ['pull'] }
+        : { kind: 'unknown' };
 }
 
 ;// CONCATENATED MODULE: ./src/http/auth.ts
@@ -63364,6 +64663,7 @@ function repositoryJson(repository, run, freed) {
                 contentBytes: manifest && contentBytes(manifest),
                 what: { ...what, label: printable(label(what), LABEL_LENGTH) },
                 ...versionOf(judged.orphan.digest, inventory),
+                final: repository.final?.get(judged.orphan.digest),
             };
         }),
         refusal: refusal && { ...refusal, text: whyRefused(refusal, repository, run) },
@@ -63375,7 +64675,7 @@ function repositoryJson(repository, run, freed) {
         broken: lazily(broken, ({ what, why }) => ({ what, why })),
         repaired: repair?.restored.values(),
         unverified: unverified || undefined,
-        warnings: [...warnings, ...undeletableWarnings(repository)].values(),
+        warnings: [...warnings, ...repositoryWarnings(repository)].values(),
     };
 }
 function orphanJson({ orphan, fate }) {
@@ -64053,7 +65353,7 @@ const external_node_stream_promises_namespaceObject = __WEBPACK_EXTERNAL_createR
 /** The text that is compressed at a time, in characters. */
 const PIECE_LENGTH = 256 * 1024;
 const entry_Time = pipe(string(), isoTimestamp(), transform((text) => Date.parse(text)), safeInteger());
-const Count = pipe(dist_number(), safeInteger(), minValue(0));
+const entry_Count = pipe(dist_number(), safeInteger(), minValue(0));
 const StoredRecord = object({
     digest: pipe(string(), guard(isDigest)),
     mediaType: string(),
@@ -64065,12 +65365,12 @@ const StoredRecord = object({
     tags: exactOptional(array(pipe(string(), check(isTag)))),
     lastTags: exactOptional(array(pipe(string(), check(isTag)))),
     condemned: exactOptional(entry_Time),
-    revision: Count,
+    revision: entry_Count,
 });
 /** An entry without its records. */
 const Frame = object({
     repository: string(),
-    sequence: Count,
+    sequence: entry_Count,
     manifests: array(literal(0)),
 });
 /**
@@ -64849,7 +66149,8 @@ function runOf(done) {
         settings: reported(settings),
         pinned: { ...pinned, unmet: unmet(protection, surveys) },
         backup: done.backup.isUsed ? done.backup.directory : undefined,
-        restorableUntil: done.backup.isUsed ? undoOf(registry, done.finishedAt) : undefined,
+        restorableUntil: done.backup.isUsed ? restorableUntil(done) : undefined,
+        parkedFor: registry.parking?.window,
         applied: approval && {
             createdAt: approval.createdAt,
             ignored: outside(approval.repositories, chosen),
@@ -64863,11 +66164,12 @@ function runOf(done) {
         unnameableRepositories: choice.unnameable,
         intake,
         ignoredCandidates: outside(intake.candidates, choice.repositories),
-        untaggedListing: registry.lister === undefined ? 'none' : 'complete',
+        untaggedListing: result_listingOf(registry),
         family: registry.family,
         advice: registry.advice,
         ledger: news,
         warnings: [
+            ...(registry.warnings ?? []),
             ...(clocks.warning === undefined ? [] : [clocks.warning]),
             ...choice.warnings,
             ...unused.map((name) => coded(`\`protect\` names \`${name}\`, which matches no repository of this registry, and so protects nothing. Check ` +
@@ -64877,9 +66179,16 @@ function runOf(done) {
         failures: [...(news?.failures ?? []), ...done.failures],
     };
 }
-/** Until when the server's own undo restores what is deleted now, in epoch milliseconds. */
-function undoOf({ restorer }, now) {
-    return restorer?.window === undefined ? undefined : now + restorer.window;
+function restorableUntil({ registry, startedAt, finishedAt }) {
+    const { restorer, parking } = registry;
+    const [start, window] = parking ? [startedAt, parking.window] : [finishedAt, restorer?.window];
+    return window === undefined ? undefined : start + window;
+}
+function result_listingOf({ lister }) {
+    if (lister === undefined) {
+        return 'none';
+    }
+    return lister.lacks === undefined ? 'complete' : `without-${lister.lacks}`;
 }
 /** Field by field, because the settings of a run also hold the login, which their type hides. */
 function reported(settings) {
@@ -65609,6 +66918,39 @@ function collectTags(past, earlier = new Map()) {
     };
 }
 
+;// CONCATENATED MODULE: ./src/plan/holding-indexes.ts
+
+/** @returns by index, the kept child that its delete would take along; the first by digest, where there are several */
+function indexesThatHold({ manifests, tags, listing }, orphans) {
+    const shielded = new Set(tags.values());
+    for (const [digest, manifest] of manifests) {
+        // An index that the registry doesn't list shields nothing there.
+        if (!orphans.has(digest) && listing?.has(digest) === true) {
+            holding_indexes_entriesOf(manifest).forEach((entry) => shielded.add(entry));
+        }
+    }
+    const isTaken = (entry) => {
+        const child = manifests.get(entry);
+        return (child !== undefined &&
+            child.kind !== 'index' &&
+            !orphans.has(child.digest) &&
+            !shielded.has(entry));
+    };
+    const holding = new Map();
+    for (const digest of orphans) {
+        const [child] = holding_indexes_entriesOf(manifests.get(digest)).filter(isTaken).sort(compare);
+        if (child !== undefined) {
+            holding.set(digest, child);
+        }
+    }
+    return holding;
+}
+function holding_indexes_entriesOf(manifest) {
+    return manifest?.kind === 'index'
+        ? [...manifest.children, ...manifest.others].map(({ digest }) => digest)
+        : [];
+}
+
 ;// CONCATENATED MODULE: ./src/plan/newest.ts
 
 const NEVER = Number.NEGATIVE_INFINITY;
@@ -65766,6 +67108,7 @@ function constraints(graph, orphans) {
 
 
 
+
 /**
  * Decides over one repository, by the rules of docs/how-it-decides.md. Pure: the same inventory, in
  * any order of reading, gives the same plan.
@@ -65784,6 +67127,16 @@ function makePlan(inventory, policy) {
         const more = findMore(inventory, graph, unreached, policy);
         if (more.size > 0) {
             more.forEach((reason, digest) => roots.set(digest, reason));
+            ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
+        }
+    }
+    if (policy.takesChildren === true) {
+        for (;;) {
+            const holding = indexesThatHold(inventory, unreached);
+            if (holding.size === 0) {
+                break;
+            }
+            holding.forEach((of, digest) => roots.set(digest, { kind: 'holds-kept', of }));
             ({ steps, unreached } = reachFrom(roots, graph, inventory.manifests));
         }
     }
@@ -66423,6 +67776,10 @@ class ListingReading {
         this.#reads += 1;
         this.listing = lister && (await attempts.one(WHAT, () => lister.manifests(repository)));
     }
+    /** Whether there is a list, and it lacks nothing. */
+    get isWhole() {
+        return this.listing !== undefined && this.#context.lister?.lacks === undefined;
+    }
     /** the listed manifests */
     manifests() {
         return [...(this.listing?.keys() ?? [])].map((digest) => ({ digest, source: 'listing' }));
@@ -66442,7 +67799,8 @@ class ListingReading {
             return undefined;
         }
         const { attempts, clock, repository } = this.#context;
-        const unlisted = await this.#served([...manifests.keys()].filter((digest) => !listing.has(digest)), reads);
+        const beside = [...manifests.keys()].filter((digest) => !listing.has(digest));
+        const unlisted = this.isWhole ? await this.#served(beside, reads) : undefined;
         const lost = [...absent].find((digest) => listing.has(digest) && !reads.isExpectedGone(digest));
         if (unlisted === undefined && lost === undefined) {
             return undefined;
@@ -66896,8 +68254,8 @@ class Reading {
         return young.length > 0;
     }
     /** A complete list has led to every referrer, and its body tells its subject. */
-    async #askReferrers({ listing, manifests }) {
-        const found = listing === undefined ? await this.#referrers.ask(manifests.keys()) : undefined;
+    async #askReferrers({ manifests }) {
+        const found = this.#list.isWhole ? undefined : await this.#referrers.ask(manifests.keys());
         await this.follow(found ?? []);
         return found !== undefined;
     }
@@ -67033,7 +68391,7 @@ function pastOf({ records }) {
  * before it is asked again.
  */
 const confirmation_PATIENCE = 60_000;
-const FIRST_PAUSE = 500;
+const confirmation_FIRST_PAUSE = 500;
 /**
  * A 404 does not say that a delete is under way, so a second question, after another recheck, is enough. A list may lag,
  * though, behind the try whose answer was lost.
@@ -67119,7 +68477,7 @@ class Confirmation {
     async pause() {
         const { clock, stop } = this.#options;
         this.#until ??= clock.now() + confirmation_PATIENCE;
-        const pause = Math.min(FIRST_PAUSE + this.#waited, confirmation_PATIENCE - this.#waited);
+        const pause = Math.min(confirmation_FIRST_PAUSE + this.#waited, confirmation_PATIENCE - this.#waited);
         this.#waited += pause;
         await clock.sleep(pause, stop);
     }
@@ -67679,6 +69037,64 @@ function withFailures(broken, failures) {
     return [...found].map(([what, why]) => ({ what, why })).sort((a, b) => compare(a.what, b.what));
 }
 
+;// CONCATENATED MODULE: ./src/run/parked-blobs.ts
+/**
+ * Parks the blobs of manifests that are about to be deleted, where the registry frees them with their manifest. Where
+ * that is refused, nothing brings the manifest back: its delete is final, and the report says so.
+ */
+
+
+
+
+/** So many refusals, and no blob parked: the others would be refused as well. */
+const MOST_REFUSED = 3;
+/**
+ * Parks all blobs of these manifests, each of them once.
+ *
+ * @returns why a manifest can't be restored after its delete, for those of which that is so; safe to print
+ */
+async function parkBlobs(repository, manifests, { parking, concurrency }) {
+    const blobs = new Set(manifests.flatMap(requiredBlobsOf));
+    const refusals = new Map();
+    let hasParked = false;
+    let last = '';
+    const park = async (blob) => {
+        if (!hasParked && refusals.size >= MOST_REFUSED) {
+            refusals.set(blob, last);
+            return;
+        }
+        try {
+            await parking.park(repository, blob);
+            hasParked = true;
+        }
+        catch (error) {
+            last = failureMessage(error);
+            refusals.set(blob, last);
+        }
+    };
+    await pMap(blobs, park, { concurrency });
+    return finalOf(manifests, refusals);
+}
+/** An index can't be restored without its entries. */
+function finalOf(manifests, refusals) {
+    const final = new Map();
+    let before;
+    do {
+        before = final.size;
+        for (const manifest of manifests) {
+            const parts = manifest.kind === 'index' ? naming_entriesOf(manifest) : [];
+            const why = [
+                ...requiredBlobsOf(manifest).map((digest) => refusals.get(digest)),
+                ...parts.map((digest) => final.get(digest)),
+            ].find((each) => each !== undefined);
+            if (why !== undefined && !final.has(manifest.digest)) {
+                final.set(manifest.digest, why);
+            }
+        }
+    } while (final.size > before);
+    return final;
+}
+
 ;// CONCATENATED MODULE: ./src/run/recheck.ts
 
 
@@ -67809,6 +69225,7 @@ function joined(first, later) {
 
 
 
+
 /**
  * Milliseconds. A tag that comes after a recheck may name what is deleted since. So the next recheck follows after this
  * time, or after this many times the duration of a recheck if that is longer (docs/how-it-decides.md).
@@ -67830,6 +69247,7 @@ async function sweepRepository(survey, candidates, options) {
 }
 class Sweep {
     #plan;
+    #manifests;
     #options;
     #recheck;
     #confirmation;
@@ -67844,8 +69262,11 @@ class Sweep {
     #hasChanged = false;
     /** number of rechecks in a row that brought no delete to its end */
     #fruitless = 0;
+    /** why deletes are final, by manifest */
+    #final = new Map();
     constructor(survey, candidates, options) {
         this.#plan = survey.plan;
+        this.#manifests = survey.inventory.manifests;
         this.#options = options;
         // The progress of a sweep counts orphans.
         this.#recheck = new Recheck(survey, candidates, { ...options, progress: NO_PROGRESS });
@@ -67855,8 +69276,9 @@ class Sweep {
     }
     async run() {
         this.#options.progress.expect(this.#plan.orphans.length);
-        // This comes before the recheck, so that nothing slow comes between it and the deletes.
+        // These come before the recheck, so that nothing slow comes between it and the deletes.
         await this.#save(this.#condemned);
+        await this.#park();
         const isWhole = await this.#contain(this.#deleteAll());
         this.#giveUp('this action failed before its turn came');
         await this.#contain(this.#confirmation.askAll());
@@ -67865,7 +69287,8 @@ class Sweep {
         const { restored, broken, verified, unverified, tags } = await this.#prove();
         restored.forEach((digest) => this.#fates.set(digest, { kind: 'restored' }));
         await this.#confirmTags(tags);
-        return { fates: this.#fates, broken, verified, unverified };
+        this.#countTaken();
+        return { fates: this.#fates, broken, verified, unverified, ...this.#finality() };
     }
     async #deleteAll() {
         const { list } = this.#options;
@@ -67975,6 +69398,22 @@ class Sweep {
             this.#giveUp(error.message);
         }
     }
+    async #park() {
+        const { parking, concurrency } = this.#options;
+        if (parking === undefined || this.#isStopped()) {
+            return;
+        }
+        const { repository } = this.#plan;
+        const open = new Set(this.#open());
+        const manifests = [...this.#manifests.values()].filter(({ digest }) => open.has(digest));
+        this.#final = await parkBlobs(repository, manifests, { parking, concurrency });
+    }
+    /** Of those that are gone, or may be: a failed delete may have been carried out all the same. */
+    #finality() {
+        const tried = new Set(this.#tried());
+        const final = [...this.#final].filter(([digest]) => tried.has(digest));
+        return final.length === 0 ? {} : { final: new Map(final) };
+    }
     /** @param until epoch milliseconds: no delete is sent from then on */
     async #delete({ plan, inventory }, until) {
         // The new plan's order counts, because it may have changed with the tags.
@@ -68021,6 +69460,16 @@ class Sweep {
         const served = await this.#contain(confirmTags(repository, tagged, known, this.#options));
         const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
         failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
+    }
+    /** What was gone when its turn came, because the delete of its index took it along. */
+    #countTaken() {
+        const isDeleted = (digest) => this.#fates.get(digest)?.kind === 'deleted';
+        const orphans = this.#options.deleter.takesChildren === true ? this.#plan.orphans : [];
+        for (const { digest, after } of orphans) {
+            if (this.#fates.get(digest)?.kind === 'gone' && after.some(isDeleted)) {
+                this.#fates.set(digest, { kind: 'deleted' });
+            }
+        }
     }
     /** The orphans without a fate. */
     #open() {
@@ -68189,6 +69638,7 @@ class Cleaning {
                 keepUntagged,
                 protection,
                 approved: this.#named.approval?.repositories,
+                takesChildren: this.#registry.deleter.takesChildren,
                 now,
             },
         };
@@ -68217,6 +69667,7 @@ class Cleaning {
             list: lister?.confirmsDeletes === true ? (name) => lister.manifests(name) : undefined,
             budget: this.#registry.budget,
             restorer: this.#registry.restorer,
+            parking: this.#registry.parking,
             save: (manifests) => {
                 const [origin, savedAt] = [registry.origin, clock.now()];
                 return this.#backup.save(manifests.map((each) => ({ ...each, registry: origin, savedAt })));
@@ -68609,6 +70060,7 @@ function fewOf(names) {
 
 
 
+
 /** GitHub shows ten annotations of a step, and the summary has them all. */
 const MOST_ANNOTATIONS = 10;
 const PROBLEMS = 'Problems';
@@ -68717,13 +70169,19 @@ function announce(settings, repositories, { lister, family }, log) {
     const howMany = count(repositories.length, 'repository', 'repositories');
     const mode = settings.dryRun ? ' (dry-run: nothing will be deleted)' : '';
     log.info(`${settings.registry.origin}: ${howMany} to survey${mode}`);
-    log.info(lister === undefined
-        ? 'This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or ' +
-            'another manifest names can be seen'
-        : `${family} lists every manifest, tagged or not`);
+    log.info(listingNote(family, lister));
     if (settings.dryRun) {
         log.info(DRY_RUN_DELETES);
     }
+}
+function listingNote(family, lister) {
+    if (lister === undefined) {
+        return ('This registry has no route that lists untagged manifests: only what a tag, an input, the ledger or another ' +
+            'manifest names can be seen');
+    }
+    return lister.lacks === undefined
+        ? `${family} lists every manifest, tagged or not`
+        : `${family} lists every manifest, tagged or not, but those that were pushed by digest alone`;
 }
 /** Everything that people and later steps get to see; returns whether the job is green. */
 async function report(finished, settings, log, redact) {
@@ -68736,7 +70194,7 @@ async function report(finished, settings, log, redact) {
     }
     log.info(ledgerSentence(read));
     [...quotaWarnings(read), ...read.warnings, ...(read.ledger?.warnings ?? [])].forEach((text) => log.warning(text));
-    annotate(read.repositories.flatMap(undeletableWarnings), 'warning', log, WARNINGS);
+    annotate(read.repositories.flatMap(repositoryWarnings), 'warning', log, WARNINGS);
     const { reportFile, planFile } = settings;
     const noPlan = (planFile === undefined ? undefined : whyNoPlan(read, redact)) ??
         (await tryToWrite('plan-file', planFile, planLines(read, redact)));
@@ -68749,7 +70207,13 @@ async function report(finished, settings, log, redact) {
         annotate(refusalNotes(run), 'warning', log, REFUSALS);
     }
     await publish(run, redact);
-    const notes = [verifiedNote(run), planFileNote(run), backupNote(run), firstRunNote(run)].filter((note) => note !== undefined);
+    const notes = [
+        verifiedNote(run),
+        planFileNote(run),
+        backupNote(run),
+        finalityNote(run),
+        firstRunNote(run),
+    ].filter((note) => note !== undefined);
     notes.forEach((note) => log.info(note));
     const { cut } = deletedDigests(run);
     if (cut > 0) {
