@@ -34,7 +34,7 @@ const program = findGitea();
 const now = Date.now();
 
 /**
- * Of an owner's, and without what Gitea refuses: an index in an index, on which all of `team/multi` rests, and an index
+ * The estate of one owner, without what Gitea refuses: an index in an index, on which all of `team/multi` rests, and an index
  * of layers. Each is pushed by its digest, too: what is pushed by its tag alone goes when the tag moves.
  */
 function onGitea({ pushes, expectations }: Estate): Estate {

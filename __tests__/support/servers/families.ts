@@ -38,7 +38,7 @@ export interface FamilyServer {
   untag?(repository: string, tag: string): Promise<void>;
   /** tag → digest, in the same way */
   tags(repository: string): Promise<ReadonlyMap<string, string>>;
-  /** sent by the program under test, to whatever address of the server */
+  /** sent by the program under test, to any address of the server */
   readonly requests: readonly { readonly method: string; readonly path: string }[];
   /** Replaces the script of the registry's own API. */
   intercept(interceptor: Interceptor): void;

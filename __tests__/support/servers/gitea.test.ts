@@ -1,8 +1,4 @@
 /** Gitea starts, its judge sees what it stores, and it does what the family relies on. */
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 
 import { MANIFEST_ACCEPT } from '../../../src/oci/media-types.js';
@@ -13,6 +9,7 @@ import { describeWith } from './describe-with.js';
 import { findGitea, startGitea, type Gitea } from './gitea.js';
 import { basicHeader } from './memory/auth.js';
 import { present } from './real-registries.js';
+import { leftovers } from './unstarted.js';
 
 const program = findGitea();
 
@@ -183,23 +180,11 @@ describeWith('gitea', program, 'Gitea', () => {
   });
 
   it('leaves nothing behind when it can not start', async () => {
-    const place = mkdtempSync(path.join(tmpdir(), 'unstarted-'));
-    // PostgreSQL runs as another user where this is root.
-    chmodSync(place, 0o755);
-    const before = process.env['TMPDIR'];
-    process.env['TMPDIR'] = place;
-    try {
+    const left = await leftovers(async () => {
       await expect(startGitea({ ...present(program), binary: '/bin/false' })).rejects.toThrow(
         /did not start/,
       );
-      expect(readdirSync(place)).toEqual([]);
-    } finally {
-      if (before === undefined) {
-        delete process.env['TMPDIR'];
-      } else {
-        process.env['TMPDIR'] = before;
-      }
-      rmSync(place, { recursive: true, force: true });
-    }
+    });
+    expect(left).toEqual([]);
   });
 });
