@@ -1,7 +1,7 @@
 /**
- * Finds the real programs that tests run against: on the PATH, or from Debian's archive into a cache under
- * node_modules (no root needed), or in a container. With CI=true a missing program is an error. Used by
- * scripts too, so nothing of jest comes in here.
+ * Finds the real programs that tests run against: on the PATH, or from Debian's archive into a cache (no root
+ * needed), or in a container. With CI=true a missing program is an error. Used by scripts too, so nothing of jest comes
+ * in here.
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -13,16 +13,18 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { homedir } from 'node:os';
 import path from 'node:path';
 
 /** A command and the arguments that come before a caller's own. */
 export type Command = readonly [string, ...string[]];
 
-/** What is fetched or built once and used again. */
+/**
+ * The directory of programs and databases that are made once and used again. It is the user's and not the project's:
+ * each `npm ci` would empty that, and a build takes minutes. Every entry is keyed by all that it is made from.
+ */
 export const CACHE = path.join(
-  process.cwd(),
-  'node_modules',
-  '.cache',
+  process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'),
   'registry-manifest-cleanup',
 );
 
