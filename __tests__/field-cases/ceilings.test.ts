@@ -144,7 +144,7 @@ describe('a manifest', () => {
   );
 });
 
-describe('twenty manifests right below the ceilings', () => {
+describe('ten manifests right below the ceilings', () => {
   const digest = (n: number) => digestOf(Buffer.from(String(n))).slice(0, -4);
   const layers = Array.from(
     { length: 19_900 },
@@ -186,7 +186,7 @@ describe('twenty manifests right below the ceilings', () => {
     'are read: %s',
     async (_, mediaType, make, says) => {
       const bodies = new Map(
-        Array.from({ length: 20 }, (_, n) => {
+        Array.from({ length: 10 }, (_, n) => {
           const body = Buffer.from(make(String(1000 + n)));
           return [`/v2/team/broken/manifests/t${String(n)}`, { body, digest: digestOf(body) }];
         }),
@@ -204,10 +204,11 @@ describe('twenty manifests right below the ceilings', () => {
         const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': found.digest };
         return { kind: 'answer', status: 200, headers, body: found.body };
       });
-      const run = await clean({ heap: 320 });
+      // Less than these take as objects together.
+      const run = await clean({ heap: 160 });
       const done =
-        says === tooMany ? '0 of 22 manifests deleted, 1 gap' : '1 of 22 manifests deleted';
-      expect(run.log).toContain(`team/broken: ${done}\n21 tags, 22 manifests read`);
+        says === tooMany ? '0 of 12 manifests deleted, 1 gap' : '1 of 12 manifests deleted';
+      expect(run.log).toContain(`team/broken: ${done}\n11 tags, 12 manifests read`);
       expect(run.log).toMatch(says);
       expect(run.exitCode).toBe(says === tooMany ? 1 : 0);
       expect(manifestsOf('team/broken')).toEqual(says === tooMany ? everything : cleaned);
