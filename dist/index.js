@@ -46983,7 +46983,7 @@ class Client {
  */
 
 /**
- * @param what the name is of, as in "the digest"
+ * @param what the kind of name, as in "the digest"
  * @returns the name
  * @throws RegistryError when it isn't such a name: the request must not be sent then
  */
@@ -54004,7 +54004,7 @@ class GiteaApi {
         const headers = { accept: 'application/json' };
         return send({ method, url, headers, authorization: basic, maxBytes: gitea_api_ANSWER_BYTES, isLate });
     }
-    /** What a refusal says by itself; `undefined` for an answer that isn't the API's. */
+    /** The message of a refusal; `undefined` for an answer that isn't the API's. */
     messageOf({ body }) {
         return inForm(api_Refused, tryJson(body.toString('utf8')))?.message;
     }
@@ -54078,7 +54078,7 @@ function isNotFound({ body }) {
 
 
 
-/** Of a 404 for a version that isn't there (Gitea, models/packages/package.go). */
+/** The message of a 404 for a version that isn't there (Gitea, models/packages/package.go). */
 const GONE = /package does not exist/i;
 function deletes_createVersionDeleter(api, reader) {
     return {
@@ -54230,8 +54230,8 @@ function createParking(client) {
 
 ;// CONCATENATED MODULE: ./src/registry/families/gitea/rights.ts
 /**
- * The rights to delete. An access token's scopes are told by the token that `/v2/token` gives for it. Whether the
- * account may write the packages of an owner, only a write tells. The packages API looks for the version first, and so
+ * The rights to delete. The token that `/v2/token` gives for an access token tells its scopes. Only a write tells
+ * whether the account may write the packages of an owner. The packages API looks for the version first, and so
  * tells nothing of rights by a version that isn't there; `/v2/` asks for the rights first.
  */
 
@@ -54240,7 +54240,7 @@ function createParking(client) {
 
 
 
-/** So many owners are asked for. */
+/** The most owners that are asked for: each question is a request that would write. */
 const rights_MOST_ASKED = 3;
 /** @param deleter by `/v2/` */
 function createOwnerRights(deleter, granted) {
@@ -54301,7 +54301,7 @@ const gitea_versions_MOST_PAGES = 20_000;
 const versions_PAGES_AT_ONCE = 8;
 /** Each further reading is needed only because somebody pushed or deleted meanwhile. */
 const versions_MOST_READINGS = 4;
-/** Milliseconds before the second reading. Each later pause is so many times the one before. */
+/** Milliseconds before the second reading. Each later pause is longer by this factor. */
 const versions_PAUSE = 1000;
 const versions_PAUSE_GROWTH = 5;
 const versions_Version = object({
@@ -54320,7 +54320,7 @@ class versions_VersionList {
         this.#clock = clock;
     }
     /**
-     * What is made of all of them, complete.
+     * Reads the whole list and gives back what `make` makes of it.
      *
      * @param make called once for each reading, before it is known whether the list has moved; `undefined`: it has
      * @throws RequestFailure also for a list that keeps moving
@@ -54708,7 +54708,7 @@ class PulpApi {
             return refused('forbidden', api_RIGHTS);
         }
         if (status === 404) {
-            // What a user may not see is denied in the same way.
+            // Pulp answers the same for a resource that the user may not see.
             return refused('hidden', `It may be gone, or the user lacks a right. ${api_RIGHTS}`);
         }
         return status >= 500 || status === 429
@@ -54723,7 +54723,7 @@ class PulpApi {
         return this.#connection.quote(text);
     }
 }
-/** What is needed, by Pulp's own names. */
+/** The rights that a run needs, by Pulp's own names. */
 const api_RIGHTS = 'The user needs the role `container.containerrepository_content_manager` or `container.containerrepository_owner` on the ' +
     'repository, or `container.containernamespace_owner` on its namespace';
 
@@ -54740,7 +54740,7 @@ const api_RIGHTS = 'The user needs the role `container.containerrepository_conte
 const PAGE = 1000;
 /** A version may be removed while it is read, where few are retained: then the next one is read. */
 const content_MOST_READINGS = 3;
-/** A million, as of other lists. */
+/** A million, as for other lists. */
 const MOST_ROWS = 1_000_000;
 const Count = pipe(dist_number(), safeInteger(), minValue(0), maxValue(MOST_ROWS));
 const rows = (row) => object({ count: Count, results: array(row) });
@@ -54818,7 +54818,7 @@ class Content {
         return listed;
     }
     /**
-     * What the latest version has of these, at this moment.
+     * Looks for these in the latest version at this moment.
      *
      * @param digests few: they go into an address
      */
@@ -54852,7 +54852,7 @@ class Content {
         if (digestOf.size !== manifests.size || names.size !== tags.size) {
             throw incomplete(what, 'a digest or a tag stands there twice');
         }
-        // What a user may not see is left out of the rows, and counted by the version.
+        // The rows leave out content that the user may not see; the version's count doesn't.
         if (counts !== undefined &&
             (counts.manifests !== manifests.size || counts.tags !== tags.size)) {
             throw incomplete(what, `it has ${String(manifests.size)} manifests and ${String(tags.size)} tags, and Pulp counts ` +
@@ -54936,7 +54936,7 @@ function incomplete(what, why) {
 }
 
 ;// CONCATENATED MODULE: ./src/registry/families/pulp/turns.ts
-/** Work of which each key carries out one batch at a time: what is asked for meanwhile goes together into the next. */
+/** Work in batches, one at a time for each key: items that are asked for meanwhile go together into the next batch. */
 class Turns {
     #most;
     #carryOut;
@@ -54961,7 +54961,7 @@ class Turns {
         });
     }
     async #work(key) {
-        // What is asked for at the same moment goes together.
+        // Items that are asked for at the same moment go together.
         await Promise.resolve();
         for (;;) {
             const batch = this.#waiting.get(key)?.splice(0, this.#most) ?? [];
@@ -54988,7 +54988,7 @@ class Turns {
 
 
 
-/** So many digests fit into an address: gunicorn takes 4,094 bytes. */
+/** The most digests that fit into an address: gunicorn takes 4,094 bytes. */
 const MOST_AT_ONCE = 32;
 function createRemovalDeleter(options) {
     const removals = new Removals(options);
@@ -55169,7 +55169,7 @@ const pulp_ADVICE = {
 };
 const Status = object({ versions: array(object({ component: string() })) });
 const Permissions = object({ permissions: array(string()) });
-/** By what is asked for its permissions: the one that lets `remove/` work (viewsets.py, ContainerRepositoryViewSet). */
+/** The permission that lets `remove/` work, by the resource that has it (viewsets.py, ContainerRepositoryViewSet). */
 const MODIFY = {
     repository: 'container.modify_content_containerrepository',
     namespace: 'container.namespace_modify_content_containerrepository',
@@ -55248,7 +55248,7 @@ function pulp_createRestorer(api, content, tasks) {
             }
             return answer.status === 200;
         },
-        /** With all that an index lists. */
+        /** An index comes back with all that it lists. */
         async restore(repository, id) {
             const what = `restore ${api.guarded('manifest', id)} in ${repository}`;
             const place = await content.place(repository, what);
@@ -55322,8 +55322,8 @@ function familyOf({ registry, registryType, github, }) {
     return FAMILIES.find((family) => registryType === 'auto' ? family.matches(registry, github) : family.name === registryType);
 }
 /**
- * Finds out whether this is a registry at all, how it authenticates, and its family. What the address does not tell, the
- * registry is asked for, unless the user has named it.
+ * Finds out whether this is a registry at all, how it authenticates, and its family. Where neither the address nor the
+ * user tells the family, the registry itself is asked.
  *
  * @throws RequestFailure when it doesn't answer as a registry
  */
@@ -69046,12 +69046,12 @@ function withFailures(broken, failures) {
 
 
 
-/** So many refusals, and no blob parked: the others would be refused as well. */
+/** After so many refusals and no success, the others would be refused as well. */
 const MOST_REFUSED = 3;
 /**
  * Parks all blobs of these manifests, each of them once.
  *
- * @returns why a manifest can't be restored after its delete, for those of which that is so; safe to print
+ * @returns by manifest that can't be restored after its delete, the reason; safe to print
  */
 async function parkBlobs(repository, manifests, { parking, concurrency }) {
     const blobs = new Set(manifests.flatMap(requiredBlobsOf));
@@ -69408,7 +69408,7 @@ class Sweep {
         const manifests = [...this.#manifests.values()].filter(({ digest }) => open.has(digest));
         this.#final = await parkBlobs(repository, manifests, { parking, concurrency });
     }
-    /** Of those that are gone, or may be: a failed delete may have been carried out all the same. */
+    /** Why deletes are final, for manifests that are gone or may be: a delete that failed may have worked all the same. */
     #finality() {
         const tried = new Set(this.#tried());
         const final = [...this.#final].filter(([digest]) => tried.has(digest));
@@ -69461,7 +69461,7 @@ class Sweep {
         const failed = served ?? tagged.map(({ digest }) => ({ digest, why: UNCONFIRMED }));
         failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
     }
-    /** What was gone when its turn came, because the delete of its index took it along. */
+    /** The manifests that were gone when their turn came, because the delete of their index took them along. */
     #countTaken() {
         const isDeleted = (digest) => this.#fates.get(digest)?.kind === 'deleted';
         const orphans = this.#options.deleter.takesChildren === true ? this.#plan.orphans : [];

@@ -5,7 +5,7 @@
 import { RegistryError } from './registry-error.js';
 
 /**
- * @param what the name is of, as in "the digest"
+ * @param what the kind of name, as in "the digest"
  * @returns the name
  * @throws RegistryError when it isn't such a name: the request must not be sent then
  */

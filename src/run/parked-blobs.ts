@@ -11,7 +11,7 @@ import { entriesOf } from '../plan/naming.js';
 import type { Parking } from '../registry/registry.js';
 import { requiredBlobsOf } from './saved-copy.js';
 
-/** So many refusals, and no blob parked: the others would be refused as well. */
+/** After so many refusals and no success, the others would be refused as well. */
 const MOST_REFUSED = 3;
 
 export interface ParkingOptions {
@@ -22,7 +22,7 @@ export interface ParkingOptions {
 /**
  * Parks all blobs of these manifests, each of them once.
  *
- * @returns why a manifest can't be restored after its delete, for those of which that is so; safe to print
+ * @returns by manifest that can't be restored after its delete, the reason; safe to print
  */
 export async function parkBlobs(
   repository: string,

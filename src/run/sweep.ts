@@ -252,7 +252,7 @@ class Sweep {
     this.#final = await parkBlobs(repository, manifests, { parking, concurrency });
   }
 
-  /** Of those that are gone, or may be: a failed delete may have been carried out all the same. */
+  /** Why deletes are final, for manifests that are gone or may be: a delete that failed may have worked all the same. */
   #finality(): Pick<Outcome, 'final'> {
     const tried = new Set(this.#tried());
     const final = [...this.#final].filter(([digest]) => tried.has(digest));
@@ -311,7 +311,7 @@ class Sweep {
     failed.forEach(({ digest, why }) => this.#fates.set(digest, { kind: 'failed', why }));
   }
 
-  /** What was gone when its turn came, because the delete of its index took it along. */
+  /** The manifests that were gone when their turn came, because the delete of their index took them along. */
   #countTaken(): void {
     const isDeleted = (digest: Digest) => this.#fates.get(digest)?.kind === 'deleted';
     const orphans = this.#options.deleter.takesChildren === true ? this.#plan.orphans : [];

@@ -44,7 +44,7 @@ export type Wires = Omit<Connection, 'base' | 'api' | 'githubToken' | 'namespace
   readonly greeting?: () => IncomingHttpHeaders | undefined;
 };
 
-/** What the first requests of a run tell. */
+/** The result of a run's first requests. */
 export interface Found {
   readonly family: Family;
   /** the registry's time in epoch milliseconds, where it says so */
@@ -52,8 +52,8 @@ export interface Found {
 }
 
 /**
- * Finds out whether this is a registry at all, how it authenticates, and its family. What the address does not tell, the
- * registry is asked for, unless the user has named it.
+ * Finds out whether this is a registry at all, how it authenticates, and its family. Where neither the address nor the
+ * user tells the family, the registry itself is asked.
  *
  * @throws RequestFailure when it doesn't answer as a registry
  */

@@ -88,7 +88,7 @@ export class GiteaApi {
     return send({ method, url, headers, authorization: basic, maxBytes: ANSWER_BYTES, isLate });
   }
 
-  /** What a refusal says by itself; `undefined` for an answer that isn't the API's. */
+  /** The message of a refusal; `undefined` for an answer that isn't the API's. */
   messageOf({ body }: HttpResponse): string | undefined {
     return inForm(Refused, tryJson(body.toString('utf8')))?.message;
   }

@@ -9,7 +9,7 @@ import { guarded } from '../../guard.js';
 import type { Deleter, Reader } from '../../registry.js';
 import { imageOf, type GiteaApi } from './api.js';
 
-/** Of a 404 for a version that isn't there (Gitea, models/packages/package.go). */
+/** The message of a 404 for a version that isn't there (Gitea, models/packages/package.go). */
 const GONE = /package does not exist/i;
 
 export function createVersionDeleter(api: GiteaApi, reader: Pick<Reader, 'resolve'>): Deleter {

@@ -1,6 +1,6 @@
 /**
- * The rights to delete. An access token's scopes are told by the token that `/v2/token` gives for it. Whether the
- * account may write the packages of an owner, only a write tells. The packages API looks for the version first, and so
+ * The rights to delete. The token that `/v2/token` gives for an access token tells its scopes. Only a write tells
+ * whether the account may write the packages of an owner. The packages API looks for the version first, and so
  * tells nothing of rights by a version that isn't there; `/v2/` asks for the rights first.
  */
 import { randomBytes } from 'node:crypto';
@@ -12,7 +12,7 @@ import { RegistryError } from '../../registry-error.js';
 import type { Connection, Deleter, Rights } from '../../registry.js';
 import { imageOf, RIGHTS } from './api.js';
 
-/** So many owners are asked for. */
+/** The most owners that are asked for: each question is a request that would write. */
 const MOST_ASKED = 3;
 
 /** @param deleter by `/v2/` */

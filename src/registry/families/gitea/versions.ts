@@ -19,7 +19,7 @@ const MOST_PAGES = 20_000;
 const PAGES_AT_ONCE = 8;
 /** Each further reading is needed only because somebody pushed or deleted meanwhile. */
 const MOST_READINGS = 4;
-/** Milliseconds before the second reading. Each later pause is so many times the one before. */
+/** Milliseconds before the second reading. Each later pause is longer by this factor. */
 const PAUSE = 1000;
 const PAUSE_GROWTH = 5;
 
@@ -64,7 +64,7 @@ export class VersionList {
   }
 
   /**
-   * What is made of all of them, complete.
+   * Reads the whole list and gives back what `make` makes of it.
    *
    * @param make called once for each reading, before it is known whether the list has moved; `undefined`: it has
    * @throws RequestFailure also for a list that keeps moving

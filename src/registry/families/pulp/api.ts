@@ -143,7 +143,7 @@ export class PulpApi {
       return refused('forbidden', RIGHTS);
     }
     if (status === 404) {
-      // What a user may not see is denied in the same way.
+      // Pulp answers the same for a resource that the user may not see.
       return refused('hidden', `It may be gone, or the user lacks a right. ${RIGHTS}`);
     }
     return status >= 500 || status === 429
@@ -168,7 +168,7 @@ export class PulpApi {
   }
 }
 
-/** What is needed, by Pulp's own names. */
+/** The rights that a run needs, by Pulp's own names. */
 export const RIGHTS =
   'The user needs the role `container.containerrepository_content_manager` or `container.containerrepository_owner` on the ' +
   'repository, or `container.containernamespace_owner` on its namespace';

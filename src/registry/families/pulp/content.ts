@@ -15,7 +15,7 @@ import type { Href, PulpApi } from './api.js';
 export const PAGE = 1000;
 /** A version may be removed while it is read, where few are retained: then the next one is read. */
 const MOST_READINGS = 3;
-/** A million, as of other lists. */
+/** A million, as for other lists. */
 const MOST_ROWS = 1_000_000;
 
 const Count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(MOST_ROWS));
@@ -50,7 +50,7 @@ export interface Place {
   readonly namespace: Href | undefined;
 }
 
-/** What the latest version has of some manifests. */
+/** Some manifests of the latest version. */
 export interface Found {
   readonly manifests: ReadonlyMap<Digest, Href>;
   /** the tags that point at them */
@@ -116,7 +116,7 @@ export class Content {
   }
 
   /**
-   * What the latest version has of these, at this moment.
+   * Looks for these in the latest version at this moment.
    *
    * @param digests few: they go into an address
    */
@@ -157,7 +157,7 @@ export class Content {
     if (digestOf.size !== manifests.size || names.size !== tags.size) {
       throw incomplete(what, 'a digest or a tag stands there twice');
     }
-    // What a user may not see is left out of the rows, and counted by the version.
+    // The rows leave out content that the user may not see; the version's count doesn't.
     if (
       counts !== undefined &&
       (counts.manifests !== manifests.size || counts.tags !== tags.size)

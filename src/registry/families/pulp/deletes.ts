@@ -12,7 +12,7 @@ import type { Content, Found, Place } from './content.js';
 import type { Tasks } from './tasks.js';
 import { Turns, type Outcome } from './turns.js';
 
-/** So many digests fit into an address: gunicorn takes 4,094 bytes. */
+/** The most digests that fit into an address: gunicorn takes 4,094 bytes. */
 const MOST_AT_ONCE = 32;
 
 export interface RemovalOptions {

@@ -37,7 +37,7 @@ const ADVICE: Advice = {
 
 const Status = v.object({ versions: v.array(v.object({ component: v.string() })) });
 const Permissions = v.object({ permissions: v.array(v.string()) });
-/** By what is asked for its permissions: the one that lets `remove/` work (viewsets.py, ContainerRepositoryViewSet). */
+/** The permission that lets `remove/` work, by the resource that has it (viewsets.py, ContainerRepositoryViewSet). */
 const MODIFY = {
   repository: 'container.modify_content_containerrepository',
   namespace: 'container.namespace_modify_content_containerrepository',
@@ -119,7 +119,7 @@ function createRestorer(api: PulpApi, content: Content, tasks: Tasks): Restorer 
       }
       return answer.status === 200;
     },
-    /** With all that an index lists. */
+    /** An index comes back with all that it lists. */
     async restore(repository, id) {
       const what = `restore ${api.guarded('manifest', id)} in ${repository}`;
       const place = await content.place(repository, what);

@@ -1,4 +1,4 @@
-/** Work of which each key carries out one batch at a time: what is asked for meanwhile goes together into the next. */
+/** Work in batches, one at a time for each key: items that are asked for meanwhile go together into the next batch. */
 
 /** The result of a batch: what became of one of its items. */
 export type Outcome<T, R> = (item: T) => Promise<R>;
@@ -37,7 +37,7 @@ export class Turns<T, R> {
   }
 
   async #work(key: string): Promise<void> {
-    // What is asked for at the same moment goes together.
+    // Items that are asked for at the same moment go together.
     await Promise.resolve();
     for (;;) {
       const batch = this.#waiting.get(key)?.splice(0, this.#most) ?? [];
