@@ -150,7 +150,7 @@ describe('a run with gaps', () => {
           expect(hit && stage.askedToDelete.has(FAULTY)).toBe(false);
         },
       ),
-      runs(200),
+      runs(100),
     );
   });
 
@@ -173,7 +173,7 @@ describe('a run with gaps', () => {
           expect(stage.deleted(SOUND)).toEqual(orphans(SOUND));
         },
       ),
-      runs(20),
+      runs(10),
     );
   });
 });
@@ -231,7 +231,7 @@ describe('a run with a referrers API', () => {
           expect(ran.green && denied === 'a sweep' && denials > 0).toBe(false);
         },
       ),
-      runs(100),
+      runs(50),
     );
   });
 });
@@ -264,7 +264,7 @@ describe('a run that is cut off after any request', () => {
           }
         },
       ),
-      runs(10),
+      runs(5),
     );
   });
 });

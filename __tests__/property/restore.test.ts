@@ -519,7 +519,7 @@ describe('a restore at a registry with an undo of its own', () => {
             restorer = one;
           });
         }),
-        runs(100),
+        runs(50),
       );
       expect(met).toBeGreaterThan(0);
     } finally {
@@ -545,7 +545,7 @@ describe('a sweep and its restore', () => {
         fc.asyncProperty(cases(12), async (one) => {
           met += (await expectRestored(ground, 'team/app', one)) ? 1 : 0;
         }),
-        runs(50),
+        runs(25),
       );
       // Where nothing is ever deleted, nothing is shown.
       expect(met).toBeGreaterThan(0);
@@ -562,7 +562,7 @@ describe('a sweep and its restore', () => {
         fc.asyncProperty(moved, async ({ built, script, setting }) => {
           await expectRestoredAfter(registry, built, script, setting);
         }),
-        runs(50),
+        runs(25),
       );
     } finally {
       await registry.stop();

@@ -145,7 +145,7 @@ describe('a run over HTTP', () => {
         expect(numbersIn(built, second.ran)).toEqual(isInSight ? [] : second.orphans);
         expect(second.stage.askedToDelete.size === 0 || !isInSight).toBe(true);
       }),
-      runs(150),
+      runs(75),
     );
   });
 
@@ -164,7 +164,7 @@ describe('a run over HTTP', () => {
         expect(next.ran.complaints).toEqual([]);
         expect(next.stage.deleted(NAME)).toEqual(next.orphans);
       }),
-      runs(150),
+      runs(75),
     );
   });
 
@@ -186,7 +186,7 @@ describe('a run over HTTP', () => {
         const isDue = ran.green && moves.length === 0;
         expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
       }),
-      runs(250),
+      runs(125),
     );
   });
 
@@ -207,7 +207,7 @@ describe('a run over HTTP', () => {
           expect(ran.green ? stage.deleted(NAME) : orphans).toEqual(orphans);
         },
       ),
-      runs(200),
+      runs(100),
     );
   });
 
@@ -235,7 +235,7 @@ describe('a run over HTTP', () => {
         const { present } = stage.now(NAME);
         expect(told?.filter((digest) => present.has(built.idOf.get(digest) ?? -1))).toEqual([]);
       }),
-      runs(250),
+      runs(125),
     );
   });
 
@@ -252,7 +252,7 @@ describe('a run over HTTP', () => {
           expect(stage.deleted(NAME)).toEqual(orphans);
         },
       ),
-      runs(120),
+      runs(60),
     );
   });
 
@@ -290,7 +290,7 @@ describe('a run over HTTP', () => {
             expect(stage.wrongs).toEqual([]);
           },
         ),
-        runs(60),
+        runs(30),
       );
     },
   );
@@ -306,7 +306,7 @@ describe('a run over HTTP', () => {
         );
         expect(odd).toEqual([]);
       }),
-      runs(60),
+      runs(30),
     );
   });
 });
