@@ -1,11 +1,11 @@
 /**
  * One image on a real Gitea, behind a relay of its own, into which one state after the other is put: what was pushed,
- * and the blobs that wait beside it. Several can be used at the same time.
+ * and the blobs that wait beside it. A state that it had before is put back in the database. One of another image is
+ * pushed, and for that this one has to be empty. Several images can be used at the same time.
  */
 import { createHash } from 'node:crypto';
 
 import { isIndexType } from '../../../src/oci/media-types.js';
-import { basicHeader } from '../servers/memory/auth.js';
 import type { Gitea, ImageContents } from '../servers/gitea.js';
 import {
   emptyState,
@@ -37,11 +37,23 @@ export interface GiteaImage extends KillServer<ImageSnapshot> {
 export async function startGiteaImage(gitea: Gitea, name: string): Promise<GiteaImage> {
   const repository = `bot/${name}`;
   const relay = await startRelay({ url: gitea.url });
-  const { username, password, token } = gitea.bot;
+  const { username, token } = gitea.bot;
   const state = emptyState();
+  /** puts back what the image had once, by what that is */
+  const earlier = new Map<string, () => Promise<void>>();
+
+  /** @returns what the image has now */
+  const remembered = async (): Promise<ImageContents> => {
+    const contents = await gitea.contents(repository);
+    const key = keyOf(contents);
+    if (!earlier.has(key)) {
+      earlier.set(key, await gitea.remember(repository));
+    }
+    return contents;
+  };
 
   const snapshot = async (): Promise<ImageSnapshot> => {
-    const contents = await gitea.contents(repository);
+    const contents = await remembered();
     const found = await download(gitea, repository, contents);
     loadState(state, found);
     return { contents, state: found };
@@ -52,20 +64,19 @@ export async function startGiteaImage(gitea: Gitea, name: string): Promise<Gitea
     inputs: { 'registry-url': relay.url, username, password: token, repositories: repository },
     state,
     snapshot,
-    async load(wanted) {
-      if (isSame(await gitea.contents(repository), wanted.contents)) {
+    async load({ contents, state: stored }) {
+      const key = keyOf(contents);
+      if (keyOf(await gitea.contents(repository)) === key) {
         return;
       }
-      const answer = await send(
-        { url: gitea.url, authorization: basicHeader(username, password) },
-        { method: 'DELETE', path: `/api/v1/packages/bot/container/${name}` },
-      );
-      if (![204, 404].includes(answer.status)) {
-        throw new Error(`${repository} could not be removed: ${String(answer.status)}`);
+      const putBack = earlier.get(key);
+      if (putBack !== undefined) {
+        await putBack();
+      } else {
+        await upload(gitea, repository, contents, stored);
       }
-      await upload(gitea, repository, wanted);
       // What is tried there says nothing about another state.
-      if (!isSame(await gitea.contents(repository), wanted.contents)) {
+      if (keyOf(await remembered()) !== key) {
         throw new Error(`${repository} does not have what was put into it`);
       }
     },
@@ -81,12 +92,11 @@ export async function startGiteaImage(gitea: Gitea, name: string): Promise<Gitea
   };
 }
 
-function isSame(one: ImageContents, other: ImageContents): boolean {
-  const text = ({ versions, blobs, waiting }: ImageContents) =>
-    JSON.stringify(
-      [[...versions].map(String), [...blobs], [...waiting]].map((each) => each.sort()),
-    );
-  return text(one) === text(other);
+/** The same for the same contents. */
+function keyOf({ versions, blobs, waiting }: ImageContents): string {
+  return JSON.stringify(
+    [[...versions].map(String), [...blobs], [...waiting]].map((each) => each.sort()),
+  );
 }
 
 /** @throws Error when the server gives anything else for a name than its own database says */
@@ -96,7 +106,8 @@ async function download(
   { versions, blobs }: ImageContents,
 ): Promise<RegistryState> {
   const get = async (path: string, digest: string): Promise<Exchange> => {
-    const answer = await send(gitea, { method: 'GET', path: `/v2/${repository}/${path}` });
+    const scope = `repository:${repository}:pull`;
+    const answer = await send(gitea, { method: 'GET', path: `/v2/${repository}/${path}`, scope });
     const hash = `sha256:${createHash('sha256').update(answer.body).digest('hex')}`;
     if (answer.status !== 200 || hash !== digest) {
       throw new Error(`${path} of ${repository}: ${String(answer.status)}, ${hash}`);
@@ -131,7 +142,8 @@ async function download(
 async function upload(
   gitea: Gitea,
   repository: string,
-  { contents: { versions, blobs, waiting }, state }: ImageSnapshot,
+  { versions, blobs, waiting }: ImageContents,
+  state: RegistryState,
 ): Promise<void> {
   const { manifests } = repositoryOf(state, IMAGE);
   const put = (digests: ReadonlySet<string>) =>
@@ -153,6 +165,7 @@ async function upload(
       path: `/v2/${repository}/manifests/${version}`,
       headers: { 'content-type': mediaType },
       body: bytes,
+      scope: `repository:${repository}:pull,push`,
     });
     if (answer.status !== 201) {
       throw new Error(`PUT ${version} of ${repository}: ${String(answer.status)}`);

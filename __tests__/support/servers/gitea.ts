@@ -50,6 +50,13 @@ export interface Gitea extends Destination {
   /** all that the database has of one image, and whose bytes are on disk */
   contents(repository: string): Promise<ImageContents>;
   /**
+   * Keeps a copy of all that the database has of one image. The bytes stay on disk after every delete, as the
+   * clean-ups are off.
+   *
+   * @returns puts all of it back, into the same image
+   */
+  remember(repository: string): Promise<() => Promise<void>>;
+  /**
    * Makes a manifest's versions as old as if they had been pushed then.
    *
    * @param time epoch milliseconds
@@ -137,6 +144,7 @@ export async function startGitea(program: GiteaProgram): Promise<Gitea> {
       url,
       host,
       authorization: await authorizationOf(url, token),
+      takesWholeBlobs: true,
       bot: { username: USERNAME, password: PASSWORD, token },
       ...accounts(url),
       ...judges(database, path.join(home, 'data', 'packages')),
@@ -277,10 +285,26 @@ const FILES = `
   JOIN package_blob AS blob ON blob.id = file.blob_id
   WHERE package.type = 'container'`;
 
+/** The tables with the rows of an image, and which rows those are; each table comes before those that find its rows. */
+function rowsOf(repository: string): (readonly [table: string, condition: string])[] {
+  const packages = `SELECT ref_id FROM package_property
+    WHERE ref_type = 2 AND name = 'container.repository' AND value = ${repository}`;
+  const versions = `SELECT id FROM package_version WHERE package_id IN (${packages})`;
+  const files = `SELECT id FROM package_file WHERE version_id IN (${versions})`;
+  return [
+    [
+      'package_property',
+      `ref_type = 0 AND ref_id IN (${versions}) OR ref_type = 1 AND ref_id IN (${files})`,
+    ],
+    ['package_file', `version_id IN (${versions})`],
+    ['package_version', `package_id IN (${packages})`],
+  ];
+}
+
 function judges(
   database: Postgres,
   storage: string,
-): Pick<Gitea, 'manifests' | 'blobs' | 'tags' | 'contents' | 'setPushTime'> {
+): Pick<Gitea, 'manifests' | 'blobs' | 'tags' | 'contents' | 'remember' | 'setPushTime'> {
   const rows = async (condition: string) => {
     const columns = 'repository.value AS repository, version.lower_version AS version';
     const found = await database.query(
@@ -294,6 +318,7 @@ function judges(
     );
   };
   const literal = (text: string) => `'${text.replaceAll("'", "''")}'`;
+  let copies = 0;
   const named = async (condition: string) =>
     new Set((await rows(condition)).map(({ repository, digest }) => `${repository}@${digest}`));
   return {
@@ -316,6 +341,21 @@ function judges(
         blobs: new Set(blobs.map(({ digest }) => digest)),
         waiting: new Set(waiting.map(({ digest }) => digest)),
       };
+    },
+    async remember(repository) {
+      copies += 1;
+      const copy = `copy_${String(copies)}`;
+      const tables = rowsOf(literal(repository));
+      const copied = tables.map(
+        ([table, condition]) =>
+          `CREATE TABLE ${copy}.${table} AS SELECT * FROM ${table} WHERE ${condition}`,
+      );
+      await database.change([`CREATE SCHEMA ${copy}`, ...copied].join(';'));
+      const deletes = tables.map(([table, condition]) => `DELETE FROM ${table} WHERE ${condition}`);
+      const inserts = tables.map(
+        ([table]) => `INSERT INTO ${table} SELECT * FROM ${copy}.${table}`,
+      );
+      return () => database.change([...deletes, ...inserts].join(';'));
     },
     async tags() {
       const tagged = await rows(`file.lower_name = 'manifest.json' AND EXISTS (
