@@ -39,7 +39,10 @@ interface Laid {
   readonly view: () => Promise<View>;
 }
 
-function destinationOf({ url, credentials }: FamilyServer): Destination {
+function destinationOf({ url, credentials, direct }: FamilyServer): Destination {
+  if (direct !== undefined) {
+    return direct;
+  }
   if (credentials.kind !== 'basic') {
     throw new Error('a real server is logged in to by name and password');
   }
@@ -61,6 +64,7 @@ async function putManifest(
       path: `/v2/${repository}/manifests/${tag ?? content.digest}`,
       headers: { 'content-type': content.mediaType },
       body: content.bytes,
+      scope: `repository:${repository}:pull,push`,
     });
   }
 }
@@ -68,9 +72,13 @@ async function putManifest(
 async function viewOf(server: FamilyServer, repository: string, built: Built): Promise<View> {
   const numbers = (digests: Iterable<string>) =>
     new Set([...digests].flatMap((digest) => built.idOf.get(digest) ?? []));
-  const stored = await server.manifests(repository);
-  const listed = (await server.listed?.(repository)) ?? stored;
-  const tags = [...(await server.tags(repository))].flatMap(([tag, digest]) => {
+  const [stored, shown, named] = await Promise.all([
+    server.manifests(repository),
+    server.listed?.(repository),
+    server.tags(repository),
+  ]);
+  const listed = shown ?? stored;
+  const tags = [...named].flatMap(([tag, digest]) => {
     const id = built.idOf.get(digest);
     return id === undefined ? [] : [[tag, id] as const];
   });

@@ -7,7 +7,7 @@ import type { Credentials } from '../../../src/http/credentials.js';
 import { FAMILIES, type RegistrySettings } from '../../../src/registry/families/families.js';
 import type { Content } from '../builders/build.js';
 import { errorAnswer, when } from '../clients/client.js';
-import { seed } from '../clients/push.js';
+import { seed, type Destination } from '../clients/push.js';
 import type { Program } from './describe-with.js';
 import { startGhcr } from './ghcr/ghcr.js';
 import { JOB_TOKEN } from './ghcr/options.js';
@@ -26,6 +26,8 @@ export interface FamilyServer {
   readonly credentials: Credentials;
   /** for a family with an API of its own */
   readonly settings?: Pick<RegistrySettings, 'apiUrl' | 'githubToken' | 'namespaces'>;
+  /** where a client reaches a real server without the relay in front of it; absent: `url` is as good */
+  readonly direct?: Destination;
   /** Pushes a content with all that it names, under these tags, or by digest when there is none. */
   put(repository: string, content: Content, ...tags: readonly string[]): Promise<void>;
   /** the digests that are there, as the server's own storage has them */

@@ -51,6 +51,7 @@ export const gitea: FamilySubject = {
       repositories: [`bot/${name}`, `bot/${name}/web`],
       credentials: { kind: 'basic', username: 'bot', password } satisfies Credentials,
       requests,
+      direct: server,
       put: (repository, content, ...tags) => push(server, repository, content, ...tags),
       manifests: async (repository) => within(await server.manifests(), `${repository}@`),
       tags: (repository) => tagsOf(server, repository),
