@@ -1,5 +1,5 @@
 /**
- * What Gitea does to clients that trust it, for real: layers that can't be kept, a list that shifts while it is read, a
+ * Where a client that trusts Gitea would be wrong, for real: layers that can't be kept, a list that shifts while it is read, a
  * token that may only read; and Forgejo, which has the same API and removes manifests by itself.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -34,7 +34,7 @@ const program = findGitea();
 const isPage = ({ path: asked }: SeenRequest): boolean =>
   /^\/api\/v1\/packages\/bot(?:\/container\/many)?\?/.test(asked);
 
-/** What an image consists of, for others that consist of the same. */
+/** The config and the layer of an image, for others that consist of the same. */
 function partsOf({ blobs }: Content): Pick<ManifestOptions, 'config' | 'layers'> {
   const [config, layer] = [...blobs.values()];
   if (config === undefined || layer === undefined) {
@@ -154,13 +154,16 @@ describeWith('gitea', program, 'Gitea behind a relay', () => {
       Array.from({ length: count }, (_, n) =>
         manifest({ ...partsOf(shared), annotations: { kind, n: String(n) } }),
       );
-    const children = many('child', 1000);
-    const orphans = many('orphan', 200);
-    await putAll(repository, [...children, ...orphans]);
+    const children = many('child', 1100);
+    // More than a page of the list is left of them.
+    const orphans = many('orphan', 100);
+    await putAll(repository, orphans);
+    await gitea.analyze();
+    await putAll(repository, children);
     const kept = index(children);
     await putManifest(gitea, repository, kept, 'all');
 
-    // With every page that is read first, one of the newest versions goes, and a tag comes.
+    // With each of the first pages that are read, one of the oldest versions goes, and a tag comes.
     const removed: Content[] = [];
     const added: Content[] = [];
     relay.intercept(async (request) => {
