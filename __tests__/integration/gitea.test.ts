@@ -1,6 +1,6 @@
 /**
- * The estate on Gitea, for real: the bundled action finds every orphan in one run, without a ledger and without any input
- * that names one, and after the run a backup brings all of them back. Gitea's own database tells what exists.
+ * The estate on Gitea, for real: the bundled action finds every orphan in one run, without a ledger and without any
+ * input that names one, and after the run a backup brings all of them back. Gitea's own database tells what exists.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,8 +34,8 @@ const program = findGitea();
 const now = Date.now();
 
 /**
- * The estate of one owner, without what Gitea refuses: an index in an index, on which all of `team/multi` rests, and an index
- * of layers. Each is pushed by its digest, too: what is pushed by its tag alone goes when the tag moves.
+ * The estate of one owner, without what Gitea refuses: an index in an index, on which all of `team/multi` rests, and an
+ * index of layers. Each is pushed by its digest, too: what is pushed by its tag alone goes when the tag moves.
  */
 function onGitea({ pushes, expectations }: Estate): Estate {
   const isTaken = ({ repository }: { repository: string }) => repository !== 'team/multi';
@@ -58,7 +58,7 @@ function onGitea({ pushes, expectations }: Estate): Estate {
 
 const everything = onGitea(estate(now));
 
-/** What pushes by tag alone leave: Gitea deletes the version that a tag named before. */
+/** An image that was pushed by tag alone: when the tag moves, Gitea deletes the version that it named before. */
 const MOVED = 'bot/team/moved';
 const [amd, arm] = [image('moved amd64'), image('moved arm64', { platform: LINUX_ARM64 })];
 const provenance = attestation('moved', amd);
@@ -96,10 +96,8 @@ describeWith('gitea', program, 'an estate on Gitea', () => {
     const young = everything.expectations.filter(({ why }) => why === YOUNG);
     const isYoung = (each: string) =>
       young.some(({ repository, digest }) => each === `${repository}@${digest}`);
-    for (const each of [...all].filter((name) => !isYoung(name))) {
-      const [repository = '', digest = ''] = each.split('@');
-      await gitea.setPushTime(repository, digest, now - 2 * DAY);
-    }
+    const old = [...all].filter((name) => !isYoung(name));
+    await gitea.setPushTime(old, now - 2 * DAY);
     tags = await gitea.tags();
   });
 

@@ -66,7 +66,8 @@ export const gitea: FamilySubject = {
         answer: (status) => {
           script = (request) => (isList(request) ? { kind: 'answer', status } : undefined);
         },
-        setPushTime: (repository, digest, time) => server.setPushTime(repository, digest, time),
+        setPushTime: (repository, digest, time) =>
+          server.setPushTime([`${repository}@${digest}`], time),
         leaveOut: (...digests) => {
           script = async (request) => {
             if (!isList(request)) {

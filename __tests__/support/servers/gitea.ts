@@ -57,14 +57,15 @@ export interface Gitea extends Destination {
    */
   remember(repository: string): Promise<() => Promise<void>>;
   /**
-   * Makes a manifest's versions as old as if they had been pushed then.
+   * Makes the versions of these manifests as old as if they had been pushed then.
    *
+   * @param manifests as `manifests` names them
    * @param time epoch milliseconds
    */
-  setPushTime(repository: string, digest: string, time: number): Promise<void>;
+  setPushTime(manifests: readonly string[], time: number): Promise<void>;
   /**
-   * Lets the database look at what its tables hold, for a test that pushes hundreds of manifests: it chooses its indexes
-   * by that, and in the tests it never looks by itself.
+   * Lets the database look at what its tables hold, for a test that pushes hundreds of manifests: it chooses its
+   * indexes by that, and in the tests it never looks by itself.
    */
   analyze(): Promise<void>;
   /** what it logged so far: warnings, and one line of an access log for each request */
@@ -331,11 +332,11 @@ function judges(
   return {
     manifests: () => named(`file.lower_name = 'manifest.json'`),
     blobs: () => named(`file.lower_name <> 'manifest.json'`),
-    async setPushTime(repository, digest, time) {
+    async setPushTime(manifests, time) {
       await database.change(
         `UPDATE package_version SET created_unix = ${String(Math.floor(time / 1000))} WHERE id IN (
            SELECT version.id ${FILES} AND file.lower_name = 'manifest.json'
-             AND repository.value = ${literal(repository)} AND digest.value = ${literal(digest)})`,
+             AND repository.value || '@' || digest.value IN (${manifests.map(literal).join(', ')}))`,
       );
     },
     async contents(repository) {
