@@ -1,6 +1,6 @@
 /**
- * Where a client that trusts Gitea would be wrong, for real: layers that can't be kept, a list that shifts while it is read, a
- * token that may only read; and Forgejo, which has the same API and removes manifests by itself.
+ * Where a client that trusts Gitea would be wrong, for real: layers that can't be kept, a list that shifts while it is
+ * read, a token that may only read; and Forgejo, which has the same API and removes manifests by itself.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -19,6 +19,8 @@ export interface Destination {
   readonly client?: { readonly cert: string; readonly key: string } | undefined;
   /** whether it takes a blob in one request; by default that is not tried, as others then wait for a second one */
   readonly takesWholeBlobs?: boolean;
+  /** `repository@digest` of what it got: as with other clients, it gets no blob and no child of an index twice */
+  readonly sent?: Set<string>;
 }
 
 export interface Exchange {
@@ -79,11 +81,19 @@ export async function push(
   content: Content,
   ...tags: readonly string[]
 ): Promise<void> {
-  for (const child of content.children) {
+  const isNew = (digest: string): boolean => {
+    const name = `${repository}@${digest}`;
+    const known = to.sent?.has(name) ?? false;
+    to.sent?.add(name);
+    return !known;
+  };
+  for (const child of content.children.filter(({ digest }) => isNew(digest))) {
     await push(to, repository, child);
   }
   await Promise.all(
-    [...content.blobs].map(([digest, blob]) => pushBlob(to, repository, digest, blob)),
+    [...content.blobs]
+      .filter(([digest]) => isNew(digest))
+      .map(([digest, blob]) => pushBlob(to, repository, digest, blob)),
   );
   for (const reference of tags.length === 0 ? [content.digest] : tags) {
     await putManifest(to, repository, content, reference);

@@ -23,7 +23,7 @@ export async function ask(
 
 /** @returns the name of the resource behind a repository of the registry */
 export async function placeOf(server: Pulp, repository: string): Promise<string> {
-  const query = `base_path=${encodeURIComponent(repository)}`;
+  const query = `base_path=${encodeURIComponent(repository)}&fields=repository`;
   const found = await ask(server, 'GET', `${API}distributions/container/container/?${query}`);
   const { results } = found as { readonly results: readonly { readonly repository: string }[] };
   return results[0]?.repository ?? '';
@@ -36,7 +36,8 @@ export async function adopt(server: Pulp, repository: string): Promise<void> {
     return;
   }
   const digests = encodeURIComponent([...pending].join(','));
-  const found = await ask(server, 'GET', `${MANIFESTS}?digest__in=${digests}`);
+  // With all fields, Pulp would ask its database several times for each manifest.
+  const found = await ask(server, 'GET', `${MANIFESTS}?digest__in=${digests}&fields=pulp_href`);
   const { results } = found as { readonly results: readonly { readonly pulp_href: string }[] };
   await ask(server, 'POST', `${await placeOf(server, repository)}add/`, {
     content_units: results.map(({ pulp_href }) => pulp_href),

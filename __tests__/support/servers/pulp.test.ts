@@ -50,14 +50,16 @@ describeWith('pulp', program, 'Pulp', () => {
     (await at('HEAD', `/v2/${repository}/manifests/${reference}`)).status;
 
   async function repositoryOf(name: string): Promise<string> {
-    const path = `/pulp/api/v3/distributions/container/container/?base_path=${name}`;
+    const query = `base_path=${name}&fields=repository`;
+    const path = `/pulp/api/v3/distributions/container/container/?${query}`;
     return (await resultsOf(path))[0]?.['repository'] ?? '';
   }
 
   /** The units of the latest version, by digest, as the API lists them. */
   async function unitsOf(name: string): Promise<Map<string, string>> {
     const version = String((await read(await repositoryOf(name)))['latest_version_href']);
-    const units = await resultsOf(`${CONTENT}?repository_version=${version}&limit=100`);
+    const query = `repository_version=${version}&limit=100&fields=pulp_href,digest`;
+    const units = await resultsOf(`${CONTENT}?${query}`);
     return new Map(units.map(({ digest = '', pulp_href: href = '' }) => [digest, href]));
   }
 
@@ -69,7 +71,7 @@ describeWith('pulp', program, 'Pulp', () => {
     expect(await read(task)).toMatchObject({ state: 'completed' });
   }
 
-  /** What both judges say, which have to agree: the API and the database. */
+  /** The API and the database both judge, and have to agree. */
   async function listedIn(name: string): Promise<string[]> {
     const listed = [...(await unitsOf(name)).keys()].sort();
     expect(within(name, await pulp.listed())).toEqual(listed);
