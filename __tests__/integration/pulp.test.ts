@@ -17,7 +17,7 @@ import { runAction, type ActionRun } from '../support/clients/run-action.js';
 import { describeWith } from '../support/servers/describe-with.js';
 import type { Answer } from '../support/servers/memory/answer.js';
 import { findPulp, startPulp, type Pulp } from '../support/servers/pulp.js';
-import { adopt, API, ask, placeOf } from '../support/servers/pulp-content.js';
+import { adopt, API, ask, placeOf, within } from '../support/servers/pulp-content.js';
 import { listsLayers, present } from '../support/servers/real-registries.js';
 import { startRelay } from '../support/servers/relay.js';
 
@@ -25,6 +25,18 @@ import { startRelay } from '../support/servers/relay.js';
 jest.setTimeout(300_000);
 
 const program = findPulp();
+
+/** One for both blocks, since a start costs seconds of both cores. They have repositories of their own. */
+let running: Pulp | undefined;
+const thePulp = (): Pulp => present(running);
+
+beforeAll(async () => {
+  running = program === undefined ? undefined : await startPulp(program);
+});
+
+afterAll(async () => {
+  await running?.stop();
+});
 
 /** No name there may begin with another one and a slash, and an index of layers is refused. */
 function onPulp({ pushes, expectations }: Estate): Estate {
@@ -60,10 +72,11 @@ describeWith('pulp', program, 'an estate on Pulp', () => {
   const all = new Set([...left, ...orphans]);
 
   beforeAll(async () => {
-    pulp = await startPulp(present(program));
+    pulp = thePulp();
+    const to = { ...pulp, sent: new Set<string>() };
     // One after the other: Pulp refuses the push of a tag (429) that waits for two seconds.
     for (const { repository, content, tags: names } of everything.pushes) {
-      await push(pulp, repository, content, ...names);
+      await push(to, repository, content, ...names);
     }
     await push(pulp, UNSEEN, described, 'latest');
     await push(pulp, UNSEEN, current, 'latest');
@@ -75,8 +88,7 @@ describeWith('pulp', program, 'an estate on Pulp', () => {
     tags = await pulp.tags();
   });
 
-  afterAll(async () => {
-    await pulp.stop();
+  afterAll(() => {
     rmSync(home, { recursive: true, force: true });
   });
 
@@ -170,19 +182,16 @@ describeWith('pulp', program, 'a run on Pulp that can not see an index', () => {
   let pulp: Pulp;
 
   beforeAll(async () => {
-    pulp = await startPulp(present(program));
+    pulp = thePulp();
     await push(pulp, repository, kept, 'latest');
     await push(pulp, repository, parent, 'gone');
-    // The tag goes and the index stays, which Pulp lists; the relay below hides it.
+    // The tag goes, and the index stays in Pulp's list; the relay below hides it.
     await ask(pulp, 'POST', `${await placeOf(pulp, repository)}untag/`, { tag: 'gone' });
     await pulp.settled();
   });
 
-  afterAll(async () => {
-    await pulp.stop();
-  });
-
   it('in-use-stays, red-or-right: is red, and says that Pulp kept the child though it took the delete', async () => {
+    const before = await pulp.manifests();
     const relay = await startRelay({ url: pulp.url });
     try {
       relay.intercept(({ path: asked }) =>
@@ -205,8 +214,10 @@ describeWith('pulp', program, 'a run on Pulp that can not see an index', () => {
           /Pulp said that it deleted .*the manifest is still there\. A tag or an index names it/,
         );
       }
-      expect(await pulp.manifests()).toEqual(
-        new Set([kept, parent, child].map(({ digest }) => `${repository}@${digest}`)),
+      const after = await pulp.manifests();
+      expect(after).toEqual(before);
+      expect(within(after, repository)).toEqual(
+        new Set([kept, parent, child].map(({ digest }) => digest)),
       );
     } finally {
       await relay.stop();
