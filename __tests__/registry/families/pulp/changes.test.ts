@@ -39,6 +39,9 @@ describeWith('pulp', program, 'a change on Pulp', () => {
     await pulp.put(repository, current, 'latest');
     return { repository, old, current };
   }
+  /** The same one for all tests that leave it as it is. */
+  let untouched: ReturnType<typeof moved> | undefined;
+  const unchanged = (): ReturnType<typeof moved> => (untouched ??= moved());
   const listed = async (registry: Registry, repository: string) =>
     new Set((await registry.lister?.manifests(repository))?.keys());
   const refusalOf = (failing: Promise<unknown>): Promise<unknown> =>
@@ -162,7 +165,7 @@ describeWith('pulp', program, 'a change on Pulp', () => {
     });
 
     it('that is late sends nothing', async () => {
-      const { repository, old } = await moved();
+      const { repository, old } = await unchanged();
       const isLate = () => true;
       const failure = await refusalOf(
         pulp.open().deleter.deleteManifest(repository, old.digest, { isLate }),
@@ -211,7 +214,7 @@ describeWith('pulp', program, 'a change on Pulp', () => {
     it.each(['/pulp/api/v3/repositories/', 'http://127.0.0.1:1/pulp/api/v3/tasks/x/', ''])(
       'with the name %j is not asked for',
       async (task) => {
-        const { repository, old } = await moved();
+        const { repository, old } = await unchanged();
         pulp.relay.intercept(({ method, path }) =>
           method === 'POST' && path.endsWith('/remove/')
             ? { kind: 'answer', status: 202, body: JSON.stringify({ task }) }
@@ -227,7 +230,7 @@ describeWith('pulp', program, 'a change on Pulp', () => {
   });
 
   it('is never asked for with another name than that of a manifest', async () => {
-    const { repository, old } = await moved();
+    const { repository, old } = await unchanged();
     const sent: string[] = [];
     pulp.relay.intercept(({ method, path }) => {
       sent.push(`${method} ${path}`);
@@ -336,7 +339,7 @@ describeWith('pulp', program, 'a change on Pulp', () => {
     }, 120_000);
 
     it('deletes nothing for a user without the right, and says which role is missing', async () => {
-      const { repository, old } = await moved();
+      const { repository, old } = await unchanged();
       const login = await pulp.user();
       const { repository: href = '' } = await pulp.distribution(repository);
       const role = 'container.containerrepository_viewer';
@@ -348,7 +351,7 @@ describeWith('pulp', program, 'a change on Pulp', () => {
     }, 60_000);
 
     it('is red for a user who may not view the repository', async () => {
-      const { repository, old } = await moved();
+      const { repository, old } = await unchanged();
       const login = await pulp.user();
       const ran = await pulp.clean(repository, { credentials: { kind: 'basic', ...login } });
       expect(ran.green).toBe(false);
