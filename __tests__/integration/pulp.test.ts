@@ -81,9 +81,7 @@ describeWith('pulp', program, 'an estate on Pulp', () => {
     await push(pulp, UNSEEN, described, 'latest');
     await push(pulp, UNSEEN, current, 'latest');
     await pulp.settled();
-    for (const repository of new Set(everything.pushes.map((each) => each.repository))) {
-      await adopt(pulp, repository);
-    }
+    await adopt(pulp, ...new Set(everything.pushes.map((each) => each.repository)));
     await push(pulp, UNSEEN, report);
     tags = await pulp.tags();
   });

@@ -29,19 +29,21 @@ export async function placeOf(server: Pulp, repository: string): Promise<string>
   return results[0]?.repository ?? '';
 }
 
-/** Takes what was pushed by digest alone into the version, as the push of a tag does. */
-export async function adopt(server: Pulp, repository: string): Promise<void> {
-  const pending = within(await server.pending(), repository);
-  if (pending.size === 0) {
-    return;
+/** Takes what was pushed by digest alone into the versions of these repositories, as the push of a tag does. */
+export async function adopt(server: Pulp, ...repositories: readonly string[]): Promise<void> {
+  const pending = await server.pending();
+  for (const repository of repositories) {
+    const digests = within(pending, repository);
+    if (digests.size > 0) {
+      // With all fields, Pulp would ask its database several times for each manifest.
+      const query = `digest__in=${encodeURIComponent([...digests].join(','))}&fields=pulp_href`;
+      const found = await ask(server, 'GET', `${MANIFESTS}?${query}`);
+      const { results } = found as { readonly results: readonly { readonly pulp_href: string }[] };
+      await ask(server, 'POST', `${await placeOf(server, repository)}add/`, {
+        content_units: results.map(({ pulp_href }) => pulp_href),
+      });
+    }
   }
-  const digests = encodeURIComponent([...pending].join(','));
-  // With all fields, Pulp would ask its database several times for each manifest.
-  const found = await ask(server, 'GET', `${MANIFESTS}?digest__in=${digests}&fields=pulp_href`);
-  const { results } = found as { readonly results: readonly { readonly pulp_href: string }[] };
-  await ask(server, 'POST', `${await placeOf(server, repository)}add/`, {
-    content_units: results.map(({ pulp_href }) => pulp_href),
-  });
   await server.settled();
 }
 
