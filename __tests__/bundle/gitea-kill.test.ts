@@ -23,7 +23,7 @@ import { present } from '../support/servers/real-registries.js';
 // A hundred processes on a small machine that others use, too.
 jest.setTimeout(300_000);
 
-/** So many processes at a time, each with an image of its own on the one Gitea. */
+/** The number of processes at a time, each with an image of its own on the one Gitea. */
 const IMAGES = 4;
 
 const base = ['base'];
@@ -43,7 +43,7 @@ const INPUTS = { ...DEFAULTS, 'dangling-referrers': 'delete' };
 
 const READ = /^(?:GET|HEAD) /;
 const WRITE = /^(?!GET |HEAD )/;
-/** of so many reads one is tried */
+/** one read out of so many is tried */
 const READS = 3;
 
 const program = findGitea();

@@ -169,7 +169,7 @@ describe("a token of Gitea's, which has the scopes of an access token", () => {
     expect(grantOf(gitea(scopes), SCOPE)).toEqual({ kind: 'unknown' });
   });
 
-  it('is not taken for one where the user is missing', () => {
+  it('tells nothing where the user is missing', () => {
     expect(grantOf(jwt({ Scope: 'read:package' }), SCOPE)).toEqual({ kind: 'unknown' });
   });
 });

@@ -52,7 +52,7 @@ describe('a run whose deletes can be undone for a time', () => {
     expect(made.repositories.flatMap(repositoryWarnings)).toEqual([]);
   });
 
-  it('says of how many deletes that they are final, and warns', () => {
+  it('says how many deletes are final, and warns', () => {
     const made = done([DELETED, DELETED, DELETED], [0, 2]);
     expect(section(made)).toMatch(/ 2 of the deletes are final: see "Warnings"\.\n?$/);
     expect(backupNote(made)).toMatch(/UTC\. 2 of the deletes can't be undone: see the warnings$/);
@@ -62,7 +62,7 @@ describe('a run whose deletes can be undone for a time', () => {
     ]);
   });
 
-  it('says in the JSON report of each why it is', () => {
+  it('says in the JSON report why each one is final', () => {
     const text = [...reportLines(done([DELETED, DELETED], [1]))].join('');
     const { repositories } = JSON.parse(text) as {
       repositories: [{ orphans: { final?: string }[] }];

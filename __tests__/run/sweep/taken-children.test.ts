@@ -60,7 +60,7 @@ describe('a child that the delete of its index took along', () => {
     expect(new Set(ends.gone)).toEqual(new Set(digests([child, sibling])));
   });
 
-  it('is not what another run has deleted of something else', async () => {
+  it('is not mistaken for a manifest that another run deleted', async () => {
     const { scene } = await filled();
     const deleter = { takesChildren: true as const, ...takingAlong(scene, []) };
     const ends = await sweep(

@@ -39,7 +39,7 @@ export async function startGiteaImage(gitea: Gitea, name: string): Promise<Gitea
   const relay = await startRelay({ url: gitea.url });
   const { username, token } = gitea.bot;
   const state = emptyState();
-  /** puts back what the image had once, by what that is */
+  /** by the key of contents that the image had before: puts them back */
   const earlier = new Map<string, () => Promise<void>>();
 
   /** @returns what the image has now */

@@ -29,7 +29,7 @@ export type Script = (request: Seen, url: URL) => Answer | undefined;
 
 export interface Scripted {
   readonly url: string;
-  /** what was sent, as `GET /path?query`, without what only reads `/v2/` */
+  /** the requests as `GET /path?query`, without those that only read `/v2/` */
   readonly sent: () => readonly string[];
   readonly seen: TestServer['seen'];
   /** newest first, as the server lists them */

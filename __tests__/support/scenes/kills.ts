@@ -293,7 +293,7 @@ export class Killing<S> {
 
 const OWN = /"(?:savedAt|registry|repository)":"[^"]*",/g;
 
-/** What a backup holds, without the times and the place that it is of, which is each server's own. */
+/** The files and lines of a backup, without its times and the names that are each server's own. */
 function savedIn(backup: string): string[] {
   try {
     const files = readdirSync(backup, { recursive: true, withFileTypes: true })

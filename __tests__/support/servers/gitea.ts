@@ -26,7 +26,7 @@ export interface GiteaProgram extends GiteaBinary {
   readonly prepared: string;
 }
 
-/** What a token may be allowed to do, as Gitea names it. */
+/** The scopes of a token, by Gitea's own names. */
 export type Scope = 'read:package' | 'write:package' | 'read:user' | 'read:repository' | 'all';
 
 /** For a client it is the user `bot` with the token. */
@@ -47,7 +47,7 @@ export interface Gitea extends Destination {
   blobs(): Promise<Set<string>>;
   /** the digest that each `owner/image:tag` names */
   tags(): Promise<Map<string, string>>;
-  /** all that the database has of one image, and whose bytes are on disk */
+  /** all of one image that the database has and whose bytes are on disk */
   contents(repository: string): Promise<ImageContents>;
   /**
    * Keeps a copy of all that the database has of one image. The bytes stay on disk after every delete, as the

@@ -1,4 +1,4 @@
-/** What tests do to a real Pulp by its own API, as its administrator. */
+/** The tests' own requests to the API of a real Pulp, as its administrator. */
 import { send } from '../clients/push.js';
 import type { Pulp } from './pulp.js';
 

@@ -29,7 +29,7 @@ function thePulp(): Promise<Pulp> {
   return running;
 }
 
-/** Tests are of another day, and its tasks take real time. */
+/** The day of the tests, which goes on by real time, because Pulp's tasks take that. */
 const begun = Date.now();
 const clock: Clock = { ...systemClock, now: () => NOW + (Date.now() - begun) };
 

@@ -229,7 +229,7 @@ async function online(
   }
 }
 
-/** What the repositories behind the names of distributions have, in their latest whole version. */
+/** The latest whole version of each repository that a distribution names. */
 const LATEST = `
   FROM core_distribution AS distribution
   JOIN core_repositoryversion AS version ON version.pulp_id = (

@@ -1,4 +1,4 @@
-/** What a server leaves behind that could not start. */
+/** The files that a server leaves behind when it could not start. */
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -112,7 +112,7 @@ describeWith('gitea', program, 'Gitea', () => {
     expect(await list(app)).toEqual(new Map());
   });
 
-  it('has one manifest where a digest and several tags name it, and lower-case tags', async () => {
+  it('lists one manifest for a digest and its tags, which are in lower case', async () => {
     const app = fresh();
     const one = image('one');
     await push(gitea, app, one);
@@ -177,7 +177,7 @@ describeWith('gitea', program, 'Gitea', () => {
     expect(second?.repositories.flatMap(({ plan }) => plan.orphans)).toEqual([]);
   }, 60_000);
 
-  it('has an end of its list where versions are deleted while it is read', async () => {
+  it('lists to the end though versions are deleted while it is read', async () => {
     const app = fresh();
     const many = Array.from({ length: MANY }, (_, n) => image(`many ${String(n)}`));
     await pushAll(app, many);
@@ -201,7 +201,7 @@ describeWith('gitea', program, 'Gitea', () => {
     expect(new Set(listing?.keys())).toEqual(set(...many.slice(0, -10)));
   }, 120_000);
 
-  it('has room for several pages, all of which a run cleans', async () => {
+  it('is cleaned over several pages of its list', async () => {
     const app = fresh();
     const kept = image('kept');
     await push(gitea, app, kept, 'latest');
@@ -273,7 +273,7 @@ describeWith('gitea', program, 'Gitea', () => {
     expect(repositories).toEqual(expect.arrayContaining(['team/app', 'team/sub/deep']));
   });
 
-  it('names an owner that it does not know, in a list and in a run', async () => {
+  it('tells of an owner that it does not know, in a list and in a run', async () => {
     const said = 'the server knows no user or organization `nobody-here`';
     await expect(list('nobody-here/app')).rejects.toThrow(said);
     await expect(open().reader.tags('nobody-here/app')).rejects.toThrow(said);
@@ -317,7 +317,7 @@ describeWith('gitea', program, 'Gitea', () => {
     await expect(blob && parking?.park(app, blob)).rejects.toMatchObject({ kind: 'forbidden' });
   });
 
-  it('answers nobody who does not log in, and the run says what to give', async () => {
+  it('answers only those who log in, and the run says what to give', async () => {
     const app = fresh();
     await push(gitea, app, image('kept'), 'latest');
     const { complaints, green } = await clean(app, { credentials: { kind: 'none' } });

@@ -1,4 +1,4 @@
-/** What a registry has to answer to be taken for Gitea or Forgejo, and what it is asked. */
+/** The answers by which a registry is recognised as Gitea or Forgejo, and the requests that ask for them. */
 import { describe, expect, it } from '@jest/globals';
 
 import type { Credentials } from '../../../../src/http/credentials.js';
@@ -128,7 +128,7 @@ describe('A registry', () => {
     expect(wanted.asked.map(({ headers }) => headers.authorization)).toContain(basic);
   });
 
-  it('is asked without a login by who has none', async () => {
+  it('is asked without a login where the user has none', async () => {
     const { asked } = await find(
       { challenge: '', gitea: refusal(401, 'no') },
       { type: 'gitea', credentials: { kind: 'none' } },
@@ -157,7 +157,7 @@ describe('The warnings of a registry', () => {
     expect(more).toEqual([]);
   });
 
-  it('are none of Gitea', async () => {
+  it('are empty for Gitea', async () => {
     const { registry } = await find({ gitea: version('1.26.0') });
     expect(registry.warnings ?? []).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** What a missing right looks like on `/v2/`, and what can be known of rights before the first change. */
+/** Missing rights: the answers of `/v2/`, and what a run knows before its first change. */
 import { describe, expect, it } from '@jest/globals';
 
 import { image } from '../../../support/builders/build.js';
@@ -127,7 +127,7 @@ describe('The question before the first delete', () => {
     expect(asked).not.toContain(orphan.digest);
   });
 
-  it('is answered by no where every owner refuses', async () => {
+  it('is answered with the refusal where every owner refuses', async () => {
     const gitea = await answering({ acme: RIGHT_MISSING, other: RIGHT_MISSING });
     const { rights } = openGitea(gitea.url);
     const why = await rights.probeDeletes(['acme/app', 'other/app']);

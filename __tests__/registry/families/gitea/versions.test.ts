@@ -1,4 +1,4 @@
-/** The list of versions, which comes in pages that shift, and what is made of it. */
+/** The list of versions, which comes in pages that shift, and the manifests that it stands for. */
 import { describe, expect, it } from '@jest/globals';
 
 import type { Digest } from '../../../../src/oci/digest.js';
@@ -52,7 +52,7 @@ describe('The pages of a list', () => {
     expect(gitea.sent()[0]).toBe('GET /api/v1/packages/acme?type=container&q=app&limit=50&page=1');
   });
 
-  it('are none where the package has no version, or is none of this owner', async () => {
+  it('have no rows where the package has no version, or belongs to another owner', async () => {
     const gitea = await filled(undefined, []);
     expect(await list(gitea)).toEqual(new Map());
   });

@@ -1,4 +1,4 @@
-/** What real Pulp lists, how it is recognised, and answers of its API that make no sense. */
+/** Reads of real Pulp: its list, how it is recognised, and answers of its API that make no sense. */
 import { describe, expect, it } from '@jest/globals';
 
 import { Client } from '../../../../src/registry/distribution/client.js';
@@ -108,7 +108,7 @@ describeWith('pulp', program, 'a read of Pulp', () => {
       await expect(lister?.manifests(repository)).rejects.toMatchObject({ kind: 'forbidden' });
     }, 60_000);
 
-    it('is refused for a name behind which is a fixed version', async () => {
+    it('is refused for a name that serves a fixed version', async () => {
       const repository = await filled();
       const { repository: href = '', pulp_href: at = '' } = await pulp.distribution(repository);
       const { latest_version_href: version } = (await pulp.api('GET', href)) as {
@@ -229,7 +229,7 @@ describeWith('pulp', program, 'a read of Pulp', () => {
       expect((await pulp.find()).family).toBe(distribution);
     });
 
-    it('is not asked where its greeting is that of another', async () => {
+    it('is not asked where the greeting is that of another registry', async () => {
       const asked: string[] = [];
       pulp.relay.intercept(({ path }) => {
         asked.push(path);
