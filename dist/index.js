@@ -55078,10 +55078,12 @@ function referenced(repository, digest) {
 
 /** Milliseconds. Tasks of one repository run one after the other, and those of others' pushes come first. */
 const DEADLINE = 5 * 60_000;
-/** Milliseconds: a small task takes half a second. */
-const FIRST_PAUSE = 250;
+/** Milliseconds: a small task takes a fifth of a second. */
+const FIRST_PAUSE = 200;
 const LONGEST_PAUSE = 3_000;
 const tasks_PAUSE_GROWTH = 1.5;
+/** Pulp works longer on an answer with all fields than on a small task. */
+const FIELDS = { fields: 'state,error' };
 const Accepted = object({ task: string() });
 const Task = object({
     state: string(),
@@ -55117,7 +55119,8 @@ class Tasks {
     async #done(task, what) {
         const until = this.#clock.now() + DEADLINE;
         for (let pause = FIRST_PAUSE;; pause = Math.min(pause * tasks_PAUSE_GROWTH, LONGEST_PAUSE)) {
-            const { state, error } = await this.#api.read(Task, task, `${what} (its task in Pulp)`);
+            await this.#clock.sleep(pause);
+            const { state, error } = await this.#api.read(Task, task, `${what} (its task in Pulp)`, FIELDS);
             if (state === 'completed') {
                 return;
             }
@@ -55130,7 +55133,6 @@ class Tasks {
                 throw new RegistryError('unexpected', `could not ${what}: after ${String(DEADLINE / 60_000)} minutes the task in Pulp is still ` +
                     `${this.#api.quote(state)}, and may be carried out later. Check that a worker runs, and run this again`, 'server-failed');
             }
-            await this.#clock.sleep(pause);
         }
     }
 }
