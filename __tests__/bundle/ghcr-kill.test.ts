@@ -16,8 +16,8 @@ import {
 import { seed } from '../support/clients/push.js';
 import {
   Killing,
+  killsAtAll,
   playRun,
-  type Kill,
   type KillServer,
   type Played,
 } from '../support/scenes/kills.js';
@@ -74,8 +74,6 @@ async function start(assume: Partial<Assumptions>): Promise<Server> {
   };
 }
 
-const isRead = (request: string): boolean => /^(?:GET|HEAD) /.test(request);
-
 describe.each([
   ['without a ledger', undefined, {}],
   [
@@ -128,10 +126,7 @@ describe.each([
   });
 
   it('that is killed at any of its requests breaks nothing, and can be completed or restored', async () => {
-    const kills = undisturbed.requests.flatMap((request, earlier): Kill[] => [
-      { n: earlier + 1, when: 'before' },
-      ...(isRead(request) ? [] : [{ n: earlier + 1, when: 'after' as const }]),
-    ]);
+    const kills = killsAtAll(undisturbed.requests);
     expect(await killing.judgeAll(servers, kills, before, undisturbed)).toEqual([]);
   });
 

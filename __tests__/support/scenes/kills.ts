@@ -94,6 +94,18 @@ export interface Kill {
   readonly when: 'before' | 'after';
 }
 
+/**
+ * A kill right before each request of a run, and one right after each that may have changed something. A read that was
+ * carried out leaves the same as one that was not sent, since nobody heard its answer.
+ */
+export function killsAtAll(requests: readonly string[]): Kill[] {
+  return requests.flatMap((request, earlier): Kill[] => {
+    const n = earlier + 1;
+    const before: Kill = { n, when: 'before' };
+    return /^(?:GET|HEAD) /.test(request) ? [before] : [before, { n, when: 'after' }];
+  });
+}
+
 export interface Played<S> {
   readonly run: ActionRun;
   /** what the run left */

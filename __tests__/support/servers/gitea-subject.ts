@@ -33,7 +33,7 @@ export const gitea: FamilySubject = {
   type: 'gitea',
   canUntag: false,
   canList: true,
-  real: { program: 'gitea', found: program, plays: 6 },
+  real: { program: 'gitea', found: program, plays: 4 },
   async start({ mayDelete = true } = {}) {
     const server = await theGitea();
     const relay = await startRelay({ url: server.url });

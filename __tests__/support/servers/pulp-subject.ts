@@ -41,7 +41,7 @@ export const pulp: FamilySubject = {
   canList: true,
   lacksDigestPushes: true,
   takesChildren: true,
-  real: { program: 'pulp', found: program, plays: 3 },
+  real: { program: 'pulp', found: program, plays: 2 },
   async start({ mayDelete = true } = {}) {
     const server = await thePulp();
     const relay = await startRelay({ url: server.url });
