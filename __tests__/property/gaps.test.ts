@@ -150,7 +150,7 @@ describe('a run with gaps', () => {
           expect(hit && stage.askedToDelete.has(FAULTY)).toBe(false);
         },
       ),
-      runs(100),
+      runs(60),
     );
   });
 
@@ -231,7 +231,7 @@ describe('a run with a referrers API', () => {
           expect(ran.green && denied === 'a sweep' && denials > 0).toBe(false);
         },
       ),
-      runs(50),
+      runs(30),
     );
   });
 });

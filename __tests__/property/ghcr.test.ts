@@ -133,7 +133,7 @@ describe('a run on GHCR', () => {
           expect(second.stage.askedToDelete.size).toBe(0);
         }),
       ),
-      runs(50),
+      runs(30),
     );
   });
 
@@ -148,7 +148,7 @@ describe('a run on GHCR', () => {
           expect(stage.wrongs).toEqual([]);
         }),
       ),
-      runs(50),
+      runs(30),
     );
   });
 
@@ -192,7 +192,7 @@ describe('a run on GHCR', () => {
           });
         },
       ),
-      runs(50),
+      runs(30),
     );
   });
 
@@ -214,7 +214,7 @@ describe('a run on GHCR', () => {
           expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
         }),
       ),
-      runs(75),
+      runs(45),
     );
   });
 
@@ -240,7 +240,7 @@ describe('a run on GHCR', () => {
           expect(told?.filter((digest) => present.has(built.idOf.get(digest) ?? -1))).toEqual([]);
         }),
       ),
-      runs(75),
+      runs(45),
     );
   });
 
@@ -258,7 +258,7 @@ describe('a run on GHCR', () => {
             expect(stage.deleted(NAME)).toEqual(orphans);
           }),
       ),
-      runs(50),
+      runs(30),
     );
   });
 
@@ -293,7 +293,7 @@ describe('a run on GHCR', () => {
           expect(isThere && orphans.length > 0 ? ran.green : false).toBe(false);
         }),
       ),
-      runs(40),
+      runs(25),
     );
   });
 
@@ -307,7 +307,7 @@ describe('a run on GHCR', () => {
           expect(methods.filter((method) => !['GET', 'HEAD'].includes(method))).toEqual([]);
         }),
       ),
-      runs(30),
+      runs(20),
     );
   });
 });

@@ -361,7 +361,7 @@ describe('the ledger', () => {
           expect(gone.filter((each) => !named.some((digest) => digest === each))).toEqual([]);
         }),
         // Without shrinking, which would play for many minutes; FC_SEED repeats what failed.
-        { ...runs(75), endOnFailure: true },
+        { ...runs(45), endOnFailure: true },
       );
     },
   );

@@ -213,7 +213,7 @@ describe('a dry-run of a restore', () => {
           fc.asyncProperty(losses(12), async (loss) => {
             met += await expectPromise(ground, 'team/app', loss);
           }),
-          runs(100),
+          runs(60),
         );
         expect(met).toBeGreaterThan(0);
       } finally {
@@ -273,7 +273,7 @@ describe('a dry-run of a restore', () => {
             });
           });
         }),
-        runs(100),
+        runs(60),
       );
       expect(met).toBeGreaterThan(0);
     } finally {

@@ -145,7 +145,7 @@ describe('a run over HTTP', () => {
         expect(numbersIn(built, second.ran)).toEqual(isInSight ? [] : second.orphans);
         expect(second.stage.askedToDelete.size === 0 || !isInSight).toBe(true);
       }),
-      runs(75),
+      runs(45),
     );
   });
 
@@ -164,7 +164,7 @@ describe('a run over HTTP', () => {
         expect(next.ran.complaints).toEqual([]);
         expect(next.stage.deleted(NAME)).toEqual(next.orphans);
       }),
-      runs(75),
+      runs(45),
     );
   });
 
@@ -186,7 +186,7 @@ describe('a run over HTTP', () => {
         const isDue = ran.green && moves.length === 0;
         expect(isDue ? stage.deleted(NAME) : orphans).toEqual(orphans);
       }),
-      runs(125),
+      runs(75),
     );
   });
 
@@ -207,7 +207,7 @@ describe('a run over HTTP', () => {
           expect(ran.green ? stage.deleted(NAME) : orphans).toEqual(orphans);
         },
       ),
-      runs(100),
+      runs(60),
     );
   });
 
@@ -235,7 +235,7 @@ describe('a run over HTTP', () => {
         const { present } = stage.now(NAME);
         expect(told?.filter((digest) => present.has(built.idOf.get(digest) ?? -1))).toEqual([]);
       }),
-      runs(125),
+      runs(75),
     );
   });
 
@@ -252,7 +252,7 @@ describe('a run over HTTP', () => {
           expect(stage.deleted(NAME)).toEqual(orphans);
         },
       ),
-      runs(60),
+      runs(35),
     );
   });
 
@@ -290,7 +290,7 @@ describe('a run over HTTP', () => {
             expect(stage.wrongs).toEqual([]);
           },
         ),
-        runs(30),
+        runs(20),
       );
     },
   );
@@ -306,7 +306,7 @@ describe('a run over HTTP', () => {
         );
         expect(odd).toEqual([]);
       }),
-      runs(30),
+      runs(20),
     );
   });
 });
