@@ -1,5 +1,3 @@
-import { availableParallelism } from 'node:os';
-
 /** @type {import('jest').Config} */
 export default {
   testEnvironment: '<rootDir>/__tests__/support/environment.js',
@@ -14,8 +12,8 @@ export default {
   },
   // A real registry, a child process, a property with hundreds of runs: none is done in five seconds.
   testTimeout: 60_000,
-  // Jest leaves one core free. With one suite more than cores, none is idle while suites wait for pauses and servers.
-  maxWorkers: availableParallelism() + 1,
+  // Jest leaves one core free, which on two cores means one suite at a time: most of them wait for child processes.
+  maxWorkers: '100%',
   // Node never frees the modules of a suite that has run (jestjs/jest#14605, nodejs/node#59118): all suites in one
   // process come to 4 GB, which is all that it has. A worker that has grown to this is replaced before its next one.
   workerIdleMemoryLimit: '1GB',
