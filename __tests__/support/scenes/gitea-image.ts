@@ -16,7 +16,7 @@ import {
   type RegistryState,
 } from '../servers/memory/state.js';
 import { startRelay } from '../servers/relay.js';
-import { pushBlob, send, type Exchange } from '../clients/push.js';
+import { pushBlob, putManifest, send, type Exchange } from '../clients/push.js';
 import type { KillServer } from './kills.js';
 
 /** Under this name the image stands in each state: the name on the server is its own. */
@@ -159,17 +159,8 @@ async function upload(
   });
   // Gitea takes an index after all that it lists.
   const isIndex = ({ mediaType }: { mediaType: string }) => Number(isIndexType(mediaType));
-  for (const { version, mediaType, bytes } of pushes.sort((a, b) => isIndex(a) - isIndex(b))) {
-    const answer = await send(gitea, {
-      method: 'PUT',
-      path: `/v2/${repository}/manifests/${version}`,
-      headers: { 'content-type': mediaType },
-      body: bytes,
-      scope: `repository:${repository}:pull,push`,
-    });
-    if (answer.status !== 201) {
-      throw new Error(`PUT ${version} of ${repository}: ${String(answer.status)}`);
-    }
+  for (const { version, ...manifest } of pushes.sort((a, b) => isIndex(a) - isIndex(b))) {
+    await putManifest(gitea, repository, manifest, version);
   }
   // A push of a manifest uses up what waits for it.
   await put(waiting);
