@@ -5,7 +5,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { devNull, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -143,8 +143,6 @@ function environment(home: string, bin: string): Record<string, string> {
     // The worker starts programs of its own environment.
     PATH: `${bin}${path.delimiter}${process.env['PATH'] ?? ''}`,
     HOME: home,
-    // Each of its processes would read the certificates of all authorities, and none asks a server outside.
-    SSL_CERT_FILE: devNull,
   };
 }
 

@@ -29,7 +29,6 @@ import { stopAfterTest } from '../../../support/servers/stop-after-test.js';
 const program = findGitea();
 /** More than a page. */
 const MANY = 60;
-const AT_ONCE = 6;
 
 describeWith('gitea', program, 'Gitea', () => {
   let gitea: Gitea;
@@ -52,14 +51,6 @@ describeWith('gitea', program, 'Gitea', () => {
   function fresh(): string {
     images += 1;
     return `bot/image-${String(images)}`;
-  }
-
-  /** Several at a time, and so nearly in this order. */
-  async function pushAll(app: string, contents: readonly Content[]): Promise<void> {
-    for (let n = 0; n < contents.length; n += AT_ONCE) {
-      const some = contents.slice(n, n + AT_ONCE);
-      await Promise.all(some.map((each) => push(gitea, app, each)));
-    }
   }
 
   const loginOf = (username: string, password: string): Credentials => ({
@@ -180,7 +171,9 @@ describeWith('gitea', program, 'Gitea', () => {
   it('lists to the end though versions are deleted while it is read', async () => {
     const app = fresh();
     const many = Array.from({ length: MANY }, (_, n) => image(`many ${String(n)}`));
-    await pushAll(app, many);
+    for (const each of many) {
+      await push(gitea, app, each);
+    }
     const relay = stopAfterTest(await startRelay(gitea));
     const { deleter } = open();
     const gone = many.slice(-10);
@@ -205,8 +198,9 @@ describeWith('gitea', program, 'Gitea', () => {
     const app = fresh();
     const kept = image('kept');
     await push(gitea, app, kept, 'latest');
-    const orphans = Array.from({ length: MANY }, (_, n) => image(`orphan ${String(n)}`));
-    await pushAll(app, orphans);
+    for (let n = 0; n < MANY; n += 1) {
+      await push(gitea, app, image(`orphan ${String(n)}`));
+    }
     const { complaints } = await clean(app);
     expect(complaints).toEqual([]);
     expect(await left(app)).toEqual(set(kept));
